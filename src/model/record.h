@@ -1,0 +1,68 @@
+// The authority record: who is master, in one Lease per cluster, changed only by compare-and-swap.
+//
+// holderIdentity = instance/pod UID, leaseTransitions = epoch, leaseDurationSeconds = TTL of the
+// mandate; the rest is one annotation (kRecordAnnotation) as JSON. Nothing decides from status.
+// The phases: serving -> closing (an expiry is waited for) -> promoting (epoch + 1) -> serving.
+#pragma once
+
+#include <chrono>
+#include <nlohmann/json_fwd.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "model/ids.h"
+
+namespace matriarch {
+
+inline constexpr std::string_view kRecordAnnotation = "matriarch.dev/record";
+
+enum class Phase { Serving, Closing, Promoting };
+std::string_view to_string(Phase phase);
+
+enum class Membership { Joining, Full };
+
+// One member of the candidate set: only Full ones are promotable under an expiry.
+struct Member {
+    InstanceName instance;
+    PodUid pod;
+    Membership membership = Membership::Joining;
+    friend bool operator==(const Member&, const Member&) = default;
+};
+
+// `wait_for` of `members` must have flushed before a commit is acknowledged (W of N).
+struct SyncRule {
+    int wait_for = 0;
+    std::vector<InstanceName> members;
+    friend bool operator==(const SyncRule&, const SyncRule&) = default;
+};
+
+struct AuthorityRecord {
+    ResourceVersion version;  // of the Lease; empty: not stored yet
+    InstanceName holder;      // the master; in phase promoting the candidate
+    PodUid holder_pod;
+    Epoch epoch;
+    EpochId epoch_id;
+    std::chrono::seconds ttl{3};
+    Term term;
+    Phase phase = Phase::Serving;
+    InstanceName former;  // promoting: the master of the epoch before
+    std::vector<Member> candidates;
+    std::optional<SyncRule> sync, former_sync;
+    Timeline timeline;          // the newest that the cluster served from ...
+    EpochId timeline_opened_by;  // ... and the epoch that opened it
+    Timeline reserved;          // no promotion may open a number up to this one again
+    SystemIdentifier system_identifier;  // empty until the first master was initialised
+    std::vector<InstanceName> positions;  // slave1, slave2, ...
+    std::string handled_request;          // failover.requestId acted on last
+
+    friend bool operator==(const AuthorityRecord&, const AuthorityRecord&) = default;
+};
+
+// From and to the body of a Lease (metadata.annotations, spec). to_lease sets no metadata but the
+// annotation and resourceVersion.
+Result<AuthorityRecord> record_from_lease(const nlohmann::json& lease);
+void record_to_lease(const AuthorityRecord& record, nlohmann::json& lease);
+
+}  // namespace matriarch

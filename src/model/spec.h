@@ -1,0 +1,106 @@
+// ClusterSpec: what a user asked for, as the API server defaulted and validated it.
+//
+// Field names follow crds/postgresclusters.matriarch.dev.yaml, where every default and limit is
+// stated; the values here repeat the defaults only for tests. parse_spec answers Invalid with the
+// field's name for what the schema can't express. A value type.
+#pragma once
+
+#include <chrono>
+#include <map>
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "model/ids.h"
+
+namespace matriarch {
+
+enum class FailoverMode { Automatic, Manual, Paused };
+enum class ReplicationMode { Async, Sync, Quorum };
+enum class TooFewSlaves { Wait, Degrade };
+enum class Spread { Preferred, Required, None };
+enum class Strategy { RoundRobin, Random, LeastConnections };
+
+std::string_view to_string(FailoverMode mode);
+std::string_view to_string(ReplicationMode mode);
+std::string_view to_string(Strategy strategy);
+
+using StringMap = std::map<std::string, std::string>;
+
+struct StorageSpec {
+    std::string size = "10Gi";
+    std::string storage_class;  // empty: the default class
+    bool keep_on_delete = true;
+};
+
+struct PostgresqlSpec {
+    StringMap parameters, master_parameters, slave_parameters;
+    std::vector<std::string> hba;
+    std::string encoding = "UTF8", locale = "C.UTF-8";
+    int wal_segment_size_mb = 16;
+};
+
+struct ReplicationSpec {
+    ReplicationMode mode = ReplicationMode::Async;
+    int synchronous_slaves = 1;
+    TooFewSlaves on_too_few = TooFewSlaves::Wait;
+    std::string max_slot_wal_keep_size;  // a quantity; empty: from the volume's size
+};
+
+struct FailoverSpec {
+    FailoverMode mode = FailoverMode::Automatic;
+    std::chrono::seconds mandate{3};
+    Bytes max_lag{16u << 20};
+    std::chrono::seconds rescue{2};
+    std::vector<std::string> order;    // instances or positions, the preferred successor first
+    std::vector<std::string> exclude;  // instances that are never promoted
+    std::string target;                // a change of master that the user asks for ...
+    std::string request_id;            // ... once per id
+    bool accept_data_loss = false;
+};
+
+struct RoutingSpec {
+    std::chrono::milliseconds max_lag{10000};
+    std::chrono::seconds hold{10};
+    bool fallback_to_master = true;
+    Strategy strategy = Strategy::RoundRobin;
+    std::map<std::string, int> weights;  // by position: slave1 -> 100
+    std::vector<std::string> formats, uri_schemes;
+};
+
+struct ServicesSpec {
+    std::string type = "ClusterIP";
+    StringMap annotations;
+    std::map<std::string, int> node_ports;
+    std::vector<std::string> source_ranges;
+};
+
+struct ClusterSpec {
+    std::string image = "docker.io/library/postgres:17";
+    std::string image_pull_policy = "IfNotPresent";
+    std::vector<std::string> image_pull_secrets;
+    std::int64_t uid = 999, gid = 999;
+    int slaves = 2;
+    StorageSpec storage;
+    StringMap requests, limits;
+    PostgresqlSpec postgresql;
+    std::string database = "app", owner = "app";
+    ReplicationSpec replication;
+    FailoverSpec failover;
+    RoutingSpec routing;
+    ServicesSpec services;
+    Spread spread = Spread::Preferred;
+    std::string topology_key = "kubernetes.io/hostname";
+    StringMap node_selector;
+    std::string tolerations_json = "[]";  // passed through as it is
+    std::string priority_class;
+    StringMap pod_labels, pod_annotations;
+};
+
+Result<ClusterSpec> parse_spec(const nlohmann::json& spec);
+
+// A Kubernetes quantity ("16Mi", "1.5G", "200k", "1e3") in whole units; Invalid names `field`.
+Result<Bytes> parse_quantity(std::string_view text, std::string_view field);
+
+}  // namespace matriarch
