@@ -1,0 +1,72 @@
+// Routes: the published answer to "where do I write, where do I read", stamped (epoch, sequence).
+//
+// decide makes them; the operator writes them into the ConfigMap <cluster>-routing (routes.json and
+// the keys of applications) and into EndpointSlices. (epoch, sequence) never falls (INV-4): every
+// consumer rejects a lower one. A value type.
+#pragma once
+
+#include <chrono>
+#include <nlohmann/json_fwd.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "model/ids.h"
+#include "model/spec.h"
+
+namespace matriarch {
+
+enum class RouteState {
+    Ready,     // takes reads
+    Lagging,   // beyond maxLagMs
+    Down,      // no answer, or not running
+    Cloning,   // being made or made anew
+    Joining,   // runs, but not yet caught up for the first time
+};
+std::string_view to_string(RouteState state);
+
+struct MasterRoute {
+    InstanceName instance;
+    PodUid pod;
+    std::string host;     // the instance's stable name in DNS
+    std::string address;  // pod IP; bound to `pod`
+    int port = 5432;
+    friend bool operator==(const MasterRoute&, const MasterRoute&) = default;
+};
+
+struct SlaveRoute {
+    int position = 0;  // 1 = slave1
+    InstanceName instance;
+    PodUid pod;
+    std::string host, address;
+    int port = 5432;
+    RouteState state = RouteState::Down;
+    std::chrono::milliseconds lag{0};  // in coarse steps
+    Bytes lag_bytes;                   // likewise
+    int weight = 0;                    // 0: takes no reads
+    friend bool operator==(const SlaveRoute&, const SlaveRoute&) = default;
+};
+
+struct Routes {
+    Epoch epoch;
+    std::uint64_t sequence = 0;
+    Timeline timeline;
+    std::optional<MasterRoute> master;  // nothing while nobody may be written to
+    std::vector<SlaveRoute> slaves;     // by position
+
+    // The same answer, whatever the stamp.
+    bool same_content(const Routes& other) const;
+    friend bool operator==(const Routes&, const Routes&) = default;
+};
+
+// Where the Service of all reads, and each position's own Service, lead to: ready slaves, else
+// (if the spec says so) the master.
+std::vector<std::string> read_addresses(const Routes& routes, const RoutingSpec& spec);
+std::vector<std::string> position_addresses(const Routes& routes, int position,
+                                            const RoutingSpec& spec);
+
+std::string to_json(const Routes& routes);
+Result<Routes> routes_from_json(std::string_view text);
+
+}  // namespace matriarch
