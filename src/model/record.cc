@@ -1,0 +1,132 @@
+#include "model/record.h"
+
+#include "model/record_json.h"
+
+namespace matriarch {
+
+std::string_view to_string(Phase phase) {
+    switch (phase) {
+        case Phase::Serving: return "serving";
+        case Phase::Closing: return "closing";
+        case Phase::Promoting: return "promoting";
+    }
+    return "serving";
+}
+
+static std::string_view to_string(Membership membership) {
+    return membership == Membership::Full ? "full" : "joining";
+}
+
+namespace json {
+
+Json write_names(const std::vector<InstanceName>& names) {
+    Json out = Json::array();
+    for (const auto& name : names) out.push_back(name.value);
+    return out;
+}
+
+std::vector<InstanceName> read_names(const Json& list) {
+    std::vector<InstanceName> out;
+    if (list.is_array())
+        for (const Json& item : list) out.push_back(read_one<InstanceName>(item));
+    return out;
+}
+
+Json write_members(const std::vector<Member>& members) {
+    Json out = Json::array();
+    for (const auto& m : members)
+        out.push_back({{"instance", m.instance.value},
+                       {"pod", m.pod.value},
+                       {"membership", to_string(m.membership)}});
+    return out;
+}
+
+std::vector<Member> read_members(const Json& list) {
+    std::vector<Member> out;
+    if (!list.is_array()) return out;
+    for (const Json& item : list) {
+        Member m;
+        read(item, "instance", m.instance);
+        read(item, "pod", m.pod);
+        if (at(item, "membership") == "full") m.membership = Membership::Full;
+        out.push_back(std::move(m));
+    }
+    return out;
+}
+
+Json write_sync(const std::optional<SyncRule>& rule) {
+    if (!rule) return nullptr;
+    return {{"waitFor", rule->wait_for}, {"members", write_names(rule->members)}};
+}
+
+std::optional<SyncRule> read_sync(const Json& value) {
+    if (!value.is_object()) return {};
+    SyncRule rule;
+    read(value, "waitFor", rule.wait_for);
+    rule.members = read_names(at(value, "members"));
+    return rule;
+}
+
+}  // namespace json
+
+using json::Json;
+
+Result<AuthorityRecord> record_from_lease(const Json& lease) {
+    const Json& meta = json::at(lease, "metadata");
+    const Json& spec = json::at(lease, "spec");
+    AuthorityRecord r;
+    json::read(meta, "resourceVersion", r.version);
+
+    std::string holder;
+    json::read(spec, "holderIdentity", holder);
+    const auto slash = holder.find('/');
+    r.holder = InstanceName(holder.substr(0, slash));
+    if (slash != std::string::npos) r.holder_pod = PodUid(holder.substr(slash + 1));
+    json::read(spec, "leaseTransitions", r.epoch);
+    json::read(spec, "leaseDurationSeconds", r.ttl);
+
+    const auto* text = json::at(json::at(meta, "annotations"), kRecordAnnotation.data())
+                           .get_ptr<const std::string*>();
+    const auto body = text ? json::parse_object(*text) : std::nullopt;
+    if (!body)
+        return make_error(ErrorKind::Invalid,
+                          "the Lease has no readable annotation matriarch.dev/record: it is not an "
+                          "authority record; restore it or remove the Lease");
+    json::read(*body, "epochId", r.epoch_id);
+    json::read(*body, "term", r.term);
+    json::read_enum(*body, "phase", r.phase, Phase::Promoting);
+    json::read(*body, "former", r.former);
+    r.candidates = json::read_members(json::at(*body, "candidates"));
+    r.sync = json::read_sync(json::at(*body, "sync"));
+    r.former_sync = json::read_sync(json::at(*body, "formerSync"));
+    json::read(*body, "timeline", r.timeline);
+    json::read(*body, "timelineOpenedBy", r.timeline_opened_by);
+    json::read(*body, "reserved", r.reserved);
+    json::read(*body, "systemIdentifier", r.system_identifier);
+    r.positions = json::read_names(json::at(*body, "positions"));
+    json::read(*body, "handledRequest", r.handled_request);
+    return r;
+}
+
+void record_to_lease(const AuthorityRecord& r, Json& lease) {
+    if (!r.version.empty()) lease["metadata"]["resourceVersion"] = r.version.value;
+    lease["spec"]["holderIdentity"] = r.holder.value + "/" + r.holder_pod.value;
+    lease["spec"]["leaseTransitions"] = r.epoch.value;
+    lease["spec"]["leaseDurationSeconds"] = r.ttl.count();
+    const Json body = {{"epochId", r.epoch_id.value},
+                       {"term", r.term.value},
+                       {"phase", to_string(r.phase)},
+                       {"former", r.former.value},
+                       {"candidates", json::write_members(r.candidates)},
+                       {"sync", json::write_sync(r.sync)},
+                       {"formerSync", json::write_sync(r.former_sync)},
+                       {"timeline", r.timeline.value},
+                       {"timelineOpenedBy", r.timeline_opened_by.value},
+                       {"reserved", r.reserved.value},
+                       {"systemIdentifier", r.system_identifier.value},
+                       {"positions", json::write_names(r.positions)},
+                       {"handledRequest", r.handled_request}};
+    lease["metadata"]["annotations"][std::string(kRecordAnnotation)] = body.dump();
+}
+
+}  // namespace matriarch

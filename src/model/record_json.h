@@ -1,0 +1,16 @@
+// JSON of the parts that the authority record shares with orders. Private to model's .cc files.
+#pragma once
+
+#include "model/json.h"
+#include "model/record.h"
+
+namespace matriarch::json {
+
+Json write_members(const std::vector<Member>& members);
+std::vector<Member> read_members(const Json& list);
+Json write_sync(const std::optional<SyncRule>& rule);  // null for none
+std::optional<SyncRule> read_sync(const Json& value);
+Json write_names(const std::vector<InstanceName>& names);
+std::vector<InstanceName> read_names(const Json& list);
+
+}  // namespace matriarch::json

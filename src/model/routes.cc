@@ -1,0 +1,108 @@
+#include "model/routes.h"
+
+#include "model/json.h"
+
+namespace matriarch {
+
+std::string_view to_string(RouteState state) {
+    switch (state) {
+        case RouteState::Ready: return "ready";
+        case RouteState::Lagging: return "lagging";
+        case RouteState::Down: return "down";
+        case RouteState::Cloning: return "cloning";
+        case RouteState::Joining: return "joining";
+    }
+    return "down";
+}
+
+bool Routes::same_content(const Routes& other) const {
+    return timeline == other.timeline && master == other.master && slaves == other.slaves;
+}
+
+std::vector<std::string> read_addresses(const Routes& routes, const RoutingSpec& spec) {
+    std::vector<std::string> out;
+    for (const auto& slave : routes.slaves)
+        if (slave.state == RouteState::Ready && slave.weight > 0) out.push_back(slave.address);
+    if (out.empty() && spec.fallback_to_master && routes.master)
+        out.push_back(routes.master->address);
+    return out;
+}
+
+std::vector<std::string> position_addresses(const Routes& routes, int position,
+                                            const RoutingSpec& spec) {
+    for (const auto& slave : routes.slaves)
+        if (slave.position == position && slave.state == RouteState::Ready)
+            return {slave.address};
+    // An application that knows only DB_SLAVE1_HOST goes on reading from another slave.
+    return read_addresses(routes, spec);
+}
+
+namespace {
+
+using json::at;
+using json::Json;
+using json::read;
+
+template <class Route>
+Json write_endpoint(const Route& r) {
+    return {{"instance", r.instance.value},
+            {"pod", r.pod.value},
+            {"host", r.host},
+            {"address", r.address},
+            {"port", r.port}};
+}
+
+template <class Route>
+Route read_endpoint(const Json& object) {
+    Route r;
+    read(object, "instance", r.instance);
+    read(object, "pod", r.pod);
+    read(object, "host", r.host);
+    read(object, "address", r.address);
+    read(object, "port", r.port);
+    return r;
+}
+
+}  // namespace
+
+std::string to_json(const Routes& routes) {
+    Json out = {{"epoch", routes.epoch.value},
+                {"sequence", routes.sequence},
+                {"timeline", routes.timeline.value},
+                {"master", nullptr},
+                {"slaves", Json::array()}};
+    if (routes.master) out["master"] = write_endpoint(*routes.master);
+    for (const auto& s : routes.slaves) {
+        Json slave = write_endpoint(s);
+        slave["position"] = s.position;
+        slave["state"] = to_string(s.state);
+        slave["lagMs"] = s.lag.count();
+        slave["lagBytes"] = s.lag_bytes.value;
+        slave["weight"] = s.weight;
+        out["slaves"].push_back(std::move(slave));
+    }
+    return out.dump(2);
+}
+
+Result<Routes> routes_from_json(std::string_view text) {
+    const auto body = json::parse_object(text);
+    if (!body) return make_error(ErrorKind::Invalid, "routes.json must be a JSON object");
+    Routes out;
+    read(*body, "epoch", out.epoch);
+    read(*body, "sequence", out.sequence);
+    read(*body, "timeline", out.timeline);
+    if (at(*body, "master").is_object())
+        out.master = read_endpoint<MasterRoute>(at(*body, "master"));
+    json::read_list(*body, "slaves", out.slaves, [](const Json& item) {
+        auto s = read_endpoint<SlaveRoute>(item);
+        read(item, "position", s.position);
+        json::read_enum(item, "state", s.state, RouteState::Joining);
+        read(item, "lagMs", s.lag);
+        read(item, "lagBytes", s.lag_bytes);
+        read(item, "weight", s.weight);
+        return s;
+    });
+    return out;
+}
+
+}  // namespace matriarch

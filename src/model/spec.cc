@@ -1,0 +1,182 @@
+#include "model/spec.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+
+#include "model/config_json.h"
+
+namespace matriarch {
+
+std::string_view to_string(FailoverMode mode) {
+    switch (mode) {
+        case FailoverMode::Automatic: return "automatic";
+        case FailoverMode::Manual: return "manual";
+        case FailoverMode::Paused: return "paused";
+    }
+    return "automatic";
+}
+
+std::string_view to_string(ReplicationMode mode) {
+    switch (mode) {
+        case ReplicationMode::Async: return "async";
+        case ReplicationMode::Sync: return "sync";
+        case ReplicationMode::Quorum: return "quorum";
+    }
+    return "async";
+}
+
+std::string_view to_string(Strategy strategy) {
+    switch (strategy) {
+        case Strategy::RoundRobin: return "round_robin";
+        case Strategy::Random: return "random";
+        case Strategy::LeastConnections: return "least_connections";
+    }
+    return "round_robin";
+}
+
+static std::string_view to_string(TooFewSlaves policy) {
+    return policy == TooFewSlaves::Wait ? "wait" : "degrade";
+}
+
+static std::string_view to_string(Spread spread) {
+    switch (spread) {
+        case Spread::Preferred: return "preferred";
+        case Spread::Required: return "required";
+        case Spread::None: return "none";
+    }
+    return "preferred";
+}
+
+Result<Bytes> parse_quantity(std::string_view text, std::string_view field) {
+    const std::string copy(text);
+    char* end = nullptr;
+    const double number = std::strtod(copy.c_str(), &end);
+    const std::string_view suffix(end);
+    // https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/
+    static constexpr std::pair<std::string_view, double> kSuffixes[] = {
+        {"", 1},           {"k", 1e3},           {"M", 1e6},           {"G", 1e9},
+        {"T", 1e12},       {"P", 1e15},          {"Ki", 1024.0},       {"Mi", 1048576.0},
+        {"Gi", 1073741824.0}, {"Ti", 1099511627776.0}, {"Pi", 1125899906842624.0}};
+    const auto* found = std::find_if(std::begin(kSuffixes), std::end(kSuffixes),
+                                     [&](const auto& s) { return s.first == suffix; });
+    if (end == copy.c_str() || found == std::end(kSuffixes) || number < 0 || !std::isfinite(number))
+        return make_error(ErrorKind::Invalid, std::string(field) + ": \"" + copy +
+                                                  "\" is not a quantity such as 16Mi or 10Gi");
+    return Bytes(static_cast<std::uint64_t>(number * found->second));
+}
+
+namespace {
+
+using json::at;
+using json::Json;
+using json::read;
+using json::read_enum;
+using json::read_list;
+using json::read_one;
+using json::read_string_map;
+
+std::map<std::string, int> read_int_map(const Json& object) {
+    std::map<std::string, int> out;
+    if (!object.is_object()) return out;
+    for (const auto& [key, value] : object.items())
+        if (value.is_number_integer()) out[key] = value.get<int>();
+    return out;
+}
+
+void read_postgresql(const Json& p, PostgresqlSpec& out) {
+    out.parameters = read_string_map(at(p, "parameters"));
+    out.master_parameters = read_string_map(at(p, "masterParameters"));
+    out.slave_parameters = read_string_map(at(p, "slaveParameters"));
+    read_list(p, "hba", out.hba, read_one<std::string>);
+    const Json& initdb = at(p, "initdb");
+    read(initdb, "encoding", out.encoding);
+    read(initdb, "locale", out.locale);
+    read(initdb, "walSegmentSizeMB", out.wal_segment_size_mb);
+}
+
+void read_replication(const Json& r, ReplicationSpec& out) {
+    read_enum(r, "mode", out.mode, ReplicationMode::Quorum);
+    read(r, "synchronousSlaves", out.synchronous_slaves);
+    read_enum(r, "onTooFewSlaves", out.on_too_few, TooFewSlaves::Degrade);
+    read(r, "maxSlotWalKeepSize", out.max_slot_wal_keep_size);
+}
+
+Status read_failover(const Json& f, FailoverSpec& out) {
+    read_enum(f, "mode", out.mode, FailoverMode::Paused);
+    read(f, "mandateSeconds", out.mandate);
+    read(f, "rescueSeconds", out.rescue);
+    read_list(f, "order", out.order, read_one<std::string>);
+    read_list(f, "exclude", out.exclude, read_one<std::string>);
+    read(f, "target", out.target);
+    read(f, "requestId", out.request_id);
+    read(f, "acceptDataLoss", out.accept_data_loss);
+    const Json& max_lag = at(f, "maxLag");
+    if (max_lag.is_null()) return {};
+    const auto bytes = parse_quantity(
+        max_lag.is_string() ? max_lag.get<std::string>() : max_lag.dump(), "spec.failover.maxLag");
+    if (!bytes) return bytes.error();
+    out.max_lag = *bytes;
+    return {};
+}
+
+void read_routing(const Json& r, RoutingSpec& out) {
+    read(r, "maxLagMs", out.max_lag);
+    read(r, "holdSeconds", out.hold);
+    read(r, "fallbackToMaster", out.fallback_to_master);
+    read_enum(r, "strategy", out.strategy, Strategy::LeastConnections);
+    out.weights = read_int_map(at(r, "weights"));
+    read_list(r, "formats", out.formats, read_one<std::string>);
+    read_list(r, "uriSchemes", out.uri_schemes, read_one<std::string>);
+}
+
+void read_services(const Json& s, ServicesSpec& out) {
+    read(s, "type", out.type);
+    out.annotations = read_string_map(at(s, "annotations"));
+    out.node_ports = read_int_map(at(s, "nodePorts"));
+    read_list(s, "loadBalancerSourceRanges", out.source_ranges, read_one<std::string>);
+}
+
+void read_scheduling(const Json& s, ClusterSpec& out) {
+    read_enum(s, "spread", out.spread, Spread::None);
+    read(s, "topologyKey", out.topology_key);
+    out.node_selector = read_string_map(at(s, "nodeSelector"));
+    if (at(s, "tolerations").is_array()) out.tolerations_json = at(s, "tolerations").dump();
+    read(s, "priorityClassName", out.priority_class);
+}
+
+}  // namespace
+
+Result<ClusterSpec> parse_spec(const Json& spec) {
+    ClusterSpec out;
+    read(spec, "image", out.image);
+    read(spec, "imagePullPolicy", out.image_pull_policy);
+    read_list(spec, "imagePullSecrets", out.image_pull_secrets, [](const Json& item) {
+        return read_one<std::string>(at(item, "name"));
+    });
+    read(spec, "uid", out.uid);
+    read(spec, "gid", out.gid);
+    read(spec, "slaves", out.slaves);
+    const Json& storage = at(spec, "storage");
+    read(storage, "size", out.storage.size);
+    read(storage, "storageClass", out.storage.storage_class);
+    out.storage.keep_on_delete = at(storage, "onDelete") != "Delete";
+    if (const auto size = parse_quantity(out.storage.size, "spec.storage.size"); !size)
+        return size.error();
+    out.requests = read_string_map(at(at(spec, "resources"), "requests"));
+    out.limits = read_string_map(at(at(spec, "resources"), "limits"));
+    read_postgresql(at(spec, "postgresql"), out.postgresql);
+    read(at(spec, "database"), "name", out.database);
+    read(at(spec, "database"), "owner", out.owner);
+    read_replication(at(spec, "replication"), out.replication);
+    if (const auto failover = read_failover(at(spec, "failover"), out.failover); !failover)
+        return failover.error();
+    read_routing(at(spec, "routing"), out.routing);
+    read_services(at(spec, "services"), out.services);
+    read_scheduling(at(spec, "scheduling"), out);
+    out.pod_labels = read_string_map(at(at(spec, "pod"), "labels"));
+    out.pod_annotations = read_string_map(at(at(spec, "pod"), "annotations"));
+    return out;
+}
+
+}  // namespace matriarch
