@@ -19,15 +19,15 @@ struct RoleConfig {
 };
 
 struct InstanceConfig {
-    StringMap parameters;         // as master and as slave
-    StringMap master_parameters;  // on top, as master
-    StringMap slave_parameters;   // on top, as slave
+    StringMap parameters;          // as master and as slave
+    StringMap master_parameters;   // on top, as master
+    StringMap slave_parameters;    // on top, as slave
     std::vector<std::string> hba;  // lines of the user, before ours
     std::string encoding = "UTF8", locale = "C.UTF-8";
     int wal_segment_size_mb = 16;
     std::string database, owner;
-    std::vector<RoleConfig> roles;        // made and kept on the master
-    std::vector<std::string> slots;       // physical slots: one per other instance
+    std::vector<RoleConfig> roles;          // made and kept on the master
+    std::vector<std::string> slots;         // physical slots: one per other instance
     std::string synchronous_standby_names;  // master only; empty: asynchronous
 
     // Names a content: equal configurations have equal hashes on all machines.

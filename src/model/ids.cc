@@ -44,9 +44,12 @@ std::optional<ClusterKey> ClusterKey::parse(std::string_view text) {
 
 std::string_view to_string(Known known) {
     switch (known) {
-        case Known::Unknown: return "unknown";
-        case Known::No: return "no";
-        case Known::Yes: return "yes";
+        case Known::Unknown:
+            return "unknown";
+        case Known::No:
+            return "no";
+        case Known::Yes:
+            return "yes";
     }
     return "unknown";
 }

@@ -13,16 +13,16 @@
 
 namespace matriarch {
 
-using InstanceName = StringId<struct InstanceNameTag>;    // orders-1: never a role
+using InstanceName = StringId<struct InstanceNameTag>;  // orders-1: never a role
 using PodUid = StringId<struct PodUidTag>;
 using ResourceVersion = StringId<struct ResourceVersionTag>;  // opaque, for compare-and-swap
-using EpochId = StringId<struct EpochIdTag>;              // random, so that equal epochs differ
-using Incarnation = StringId<struct IncarnationTag>;      // one start of one agent in one pod
+using EpochId = StringId<struct EpochIdTag>;                  // random, so that equal epochs differ
+using Incarnation = StringId<struct IncarnationTag>;          // one start of one agent in one pod
 using OrderId = StringId<struct OrderIdTag>;
 using SystemIdentifier = StringId<struct SystemIdentifierTag>;  // PostgreSQL's, decimal
 
-using Epoch = Strong<struct EpochTag, std::uint64_t>;     // rises with every change of master
-using Term = Strong<struct TermTag, std::uint64_t>;       // rises with every change of leader
+using Epoch = Strong<struct EpochTag, std::uint64_t>;        // rises with every change of master
+using Term = Strong<struct TermTag, std::uint64_t>;          // rises with every change of leader
 using Timeline = Strong<struct TimelineTag, std::uint32_t>;  // PostgreSQL's; 0 = unknown
 using Bytes = Strong<struct BytesTag, std::uint64_t>;
 

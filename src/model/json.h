@@ -22,7 +22,9 @@ struct IsDuration : std::false_type {};
 template <class R, class P>
 struct IsDuration<std::chrono::duration<R, P>> : std::true_type {};
 template <class T>
-concept HasValue = requires(T t) { t.value; };
+concept HasValue = requires(T t) {
+    t.value;
+};
 
 // The member, or null when `object` is no object or has none.
 inline const Json& at(const Json& object, const char* key) {

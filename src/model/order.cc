@@ -7,24 +7,36 @@ namespace matriarch {
 
 std::string_view to_string(OrderKind kind) {
     switch (kind) {
-        case OrderKind::Configure: return "configure";
-        case OrderKind::Initialize: return "initialize";
-        case OrderKind::Lead: return "lead";
-        case OrderKind::Follow: return "follow";
-        case OrderKind::Halt: return "halt";
-        case OrderKind::Promote: return "promote";
-        case OrderKind::Fence: return "fence";
-        case OrderKind::Restart: return "restart";
-        case OrderKind::Checkpoint: return "checkpoint";
+        case OrderKind::Configure:
+            return "configure";
+        case OrderKind::Initialize:
+            return "initialize";
+        case OrderKind::Lead:
+            return "lead";
+        case OrderKind::Follow:
+            return "follow";
+        case OrderKind::Halt:
+            return "halt";
+        case OrderKind::Promote:
+            return "promote";
+        case OrderKind::Fence:
+            return "fence";
+        case OrderKind::Restart:
+            return "restart";
+        case OrderKind::Checkpoint:
+            return "checkpoint";
     }
     return "configure";
 }
 
 std::string_view to_string(Proof::Kind kind) {
     switch (kind) {
-        case Proof::Kind::ConfirmedFence: return "confirmed fence";
-        case Proof::Kind::Expiry: return "expiry";
-        case Proof::Kind::AdministratorsWord: return "administrator's word";
+        case Proof::Kind::ConfirmedFence:
+            return "confirmed fence";
+        case Proof::Kind::Expiry:
+            return "expiry";
+        case Proof::Kind::AdministratorsWord:
+            return "administrator's word";
     }
     return "confirmed fence";
 }
@@ -36,8 +48,8 @@ using json::Json;
 using json::read;
 
 Json write_upstream(const Upstream& u) {
-    return {{"instance", u.instance.value}, {"host", u.host}, {"address", u.address},
-            {"port", u.port}};
+    return {
+        {"instance", u.instance.value}, {"host", u.host}, {"address", u.address}, {"port", u.port}};
 }
 
 Upstream read_upstream(const Json& object) {
@@ -68,8 +80,8 @@ Proof read_proof(const Json& object) {
 }
 
 Json write_rescue(const Rescue& r) {
-    return {{"source", r.source.value}, {"host", r.host},
-            {"address", r.address},     {"port", r.port},
+    return {{"source", r.source.value},     {"host", r.host},
+            {"address", r.address},         {"port", r.port},
             {"timeline", r.timeline.value}, {"end", r.end.value}};
 }
 

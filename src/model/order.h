@@ -36,9 +36,9 @@ std::string_view to_string(OrderKind kind);
 struct Proof {
     enum class Kind { ConfirmedFence, Expiry, AdministratorsWord };
     Kind kind = Kind::ConfirmedFence;
-    InstanceName of;   // the old master
+    InstanceName of;  // the old master
     PodUid pod;
-    Epoch epoch;       // of which it was master
+    Epoch epoch;               // of which it was master
     Incarnation confirmed_by;  // ConfirmedFence: the agent that said so
     friend bool operator==(const Proof&, const Proof&) = default;
 };
@@ -73,14 +73,14 @@ struct Order {
     std::chrono::milliseconds clock_reading{0};  // the agent's, from the report acted upon
     std::chrono::milliseconds valid_for{0};
 
-    std::optional<Upstream> upstream;    // Follow
+    std::optional<Upstream> upstream;      // Follow
     std::optional<InstanceConfig> config;  // Configure, Initialize
-    std::optional<Proof> proof;          // Promote
-    std::optional<Rescue> rescue;        // Promote
-    SystemIdentifier system_identifier;  // Follow, Lead, Promote: must be that of the data
-    Timeline reserved;                   // Promote: open a timeline above this number
-    std::vector<Member> candidates;      // Promote, Lead: stored with the epoch
-    std::optional<SyncRule> sync;        // Promote, Lead
+    std::optional<Proof> proof;            // Promote
+    std::optional<Rescue> rescue;          // Promote
+    SystemIdentifier system_identifier;    // Follow, Lead, Promote: must be that of the data
+    Timeline reserved;                     // Promote: open a timeline above this number
+    std::vector<Member> candidates;        // Promote, Lead: stored with the epoch
+    std::optional<SyncRule> sync;          // Promote, Lead
     friend bool operator==(const Order&, const Order&) = default;
 };
 

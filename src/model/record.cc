@@ -6,9 +6,12 @@ namespace matriarch {
 
 std::string_view to_string(Phase phase) {
     switch (phase) {
-        case Phase::Serving: return "serving";
-        case Phase::Closing: return "closing";
-        case Phase::Promoting: return "promoting";
+        case Phase::Serving:
+            return "serving";
+        case Phase::Closing:
+            return "closing";
+        case Phase::Promoting:
+            return "promoting";
     }
     return "serving";
 }

@@ -50,10 +50,10 @@ struct AuthorityRecord {
     InstanceName former;  // promoting: the master of the epoch before
     std::vector<Member> candidates;
     std::optional<SyncRule> sync, former_sync;
-    Timeline timeline;          // the newest that the cluster served from ...
-    EpochId timeline_opened_by;  // ... and the epoch that opened it
-    Timeline reserved;          // no promotion may open a number up to this one again
-    SystemIdentifier system_identifier;  // empty until the first master was initialised
+    Timeline timeline;                    // the newest that the cluster served from ...
+    EpochId timeline_opened_by;           // ... and the epoch that opened it
+    Timeline reserved;                    // no promotion may open a number up to this one again
+    SystemIdentifier system_identifier;   // empty until the first master was initialised
     std::vector<InstanceName> positions;  // slave1, slave2, ...
     std::string handled_request;          // failover.requestId acted on last
 

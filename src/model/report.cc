@@ -6,24 +6,36 @@ namespace matriarch {
 
 std::string_view to_string(PostgresState state) {
     switch (state) {
-        case PostgresState::NoData: return "no data";
-        case PostgresState::Cloning: return "cloning";
-        case PostgresState::Stopped: return "stopped";
-        case PostgresState::Starting: return "starting";
-        case PostgresState::Running: return "running";
-        case PostgresState::Stopping: return "stopping";
-        case PostgresState::Dead: return "dead";
-        case PostgresState::Broken: return "broken";
+        case PostgresState::NoData:
+            return "no data";
+        case PostgresState::Cloning:
+            return "cloning";
+        case PostgresState::Stopped:
+            return "stopped";
+        case PostgresState::Starting:
+            return "starting";
+        case PostgresState::Running:
+            return "running";
+        case PostgresState::Stopping:
+            return "stopping";
+        case PostgresState::Dead:
+            return "dead";
+        case PostgresState::Broken:
+            return "broken";
     }
     return "broken";
 }
 
 std::string_view to_string(OrderState state) {
     switch (state) {
-        case OrderState::None: return "none";
-        case OrderState::Working: return "working";
-        case OrderState::Done: return "done";
-        case OrderState::Failed: return "failed";
+        case OrderState::None:
+            return "none";
+        case OrderState::Working:
+            return "working";
+        case OrderState::Done:
+            return "done";
+        case OrderState::Failed:
+            return "failed";
     }
     return "none";
 }

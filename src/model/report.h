@@ -78,8 +78,8 @@ struct Report {
     Epoch epoch;
     EpochId epoch_id;
     Epoch fenced;  // fenced at this epoch; 0: never
-    // No process of this pod's PostgreSQL is left, of this start or an earlier one (the process lock
-    // is ours), and `fenced` is on disk: the proof "confirmed fence" for epochs <= fenced.
+    // No process of this pod's PostgreSQL is left, of this start or an earlier one (the process
+    // lock is ours), and `fenced` is on disk: the proof "confirmed fence" for epochs <= fenced.
     bool fence_confirmed = false;
 
     // The data directory.
@@ -92,19 +92,19 @@ struct Report {
 
     // The running server.
     Known in_recovery = Known::Unknown;
-    Known writable = Known::Unknown;  // master that accepts writes
-    Lsn written, flushed;             // master
-    Lsn received, replayed;           // slave
-    bool receiving = false;           // the WAL receiver streams
-    InstanceName upstream;            // where from
+    Known writable = Known::Unknown;   // master that accepts writes
+    Lsn written, flushed;              // master
+    Lsn received, replayed;            // slave
+    bool receiving = false;            // the WAL receiver streams
+    InstanceName upstream;             // where from
     std::chrono::milliseconds lag{0};  // replay lag by time; 0 when caught up
     std::vector<StreamView> streams;
     std::vector<SlotView> slots;
     int server_version_num = 0;
 
     // Work.
-    OrderProgress order;          // the last order but Configure and Checkpoint
-    std::string config_hash;      // of the configuration in force
+    OrderProgress order;           // the last order but Configure and Checkpoint
+    std::string config_hash;       // of the configuration in force
     bool restart_pending = false;  // a parameter waits for a restart
     std::vector<ParameterTrouble> parameter_troubles;
     std::string trouble;  // why the state is what it is, for people; empty when all is well
@@ -121,7 +121,7 @@ struct Report {
 struct Poll {
     Term term;
     std::string leader;
-    std::uint64_t seen = 0;  // sequence of the last report it has
+    std::uint64_t seen = 0;   // sequence of the last report it has
     Incarnation incarnation;  // of that report
     std::chrono::milliseconds wait{0};
     friend bool operator==(const Poll&, const Poll&) = default;

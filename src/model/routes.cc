@@ -6,11 +6,16 @@ namespace matriarch {
 
 std::string_view to_string(RouteState state) {
     switch (state) {
-        case RouteState::Ready: return "ready";
-        case RouteState::Lagging: return "lagging";
-        case RouteState::Down: return "down";
-        case RouteState::Cloning: return "cloning";
-        case RouteState::Joining: return "joining";
+        case RouteState::Ready:
+            return "ready";
+        case RouteState::Lagging:
+            return "lagging";
+        case RouteState::Down:
+            return "down";
+        case RouteState::Cloning:
+            return "cloning";
+        case RouteState::Joining:
+            return "joining";
     }
     return "down";
 }
@@ -31,8 +36,7 @@ std::vector<std::string> read_addresses(const Routes& routes, const RoutingSpec&
 std::vector<std::string> position_addresses(const Routes& routes, int position,
                                             const RoutingSpec& spec) {
     for (const auto& slave : routes.slaves)
-        if (slave.position == position && slave.state == RouteState::Ready)
-            return {slave.address};
+        if (slave.position == position && slave.state == RouteState::Ready) return {slave.address};
     // An application that knows only DB_SLAVE1_HOST goes on reading from another slave.
     return read_addresses(routes, spec);
 }

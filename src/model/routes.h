@@ -18,11 +18,11 @@
 namespace matriarch {
 
 enum class RouteState {
-    Ready,     // takes reads
-    Lagging,   // beyond maxLagMs
-    Down,      // no answer, or not running
-    Cloning,   // being made or made anew
-    Joining,   // runs, but not yet caught up for the first time
+    Ready,    // takes reads
+    Lagging,  // beyond maxLagMs
+    Down,     // no answer, or not running
+    Cloning,  // being made or made anew
+    Joining,  // runs, but not yet caught up for the first time
 };
 std::string_view to_string(RouteState state);
 

@@ -10,27 +10,36 @@ namespace matriarch {
 
 std::string_view to_string(FailoverMode mode) {
     switch (mode) {
-        case FailoverMode::Automatic: return "automatic";
-        case FailoverMode::Manual: return "manual";
-        case FailoverMode::Paused: return "paused";
+        case FailoverMode::Automatic:
+            return "automatic";
+        case FailoverMode::Manual:
+            return "manual";
+        case FailoverMode::Paused:
+            return "paused";
     }
     return "automatic";
 }
 
 std::string_view to_string(ReplicationMode mode) {
     switch (mode) {
-        case ReplicationMode::Async: return "async";
-        case ReplicationMode::Sync: return "sync";
-        case ReplicationMode::Quorum: return "quorum";
+        case ReplicationMode::Async:
+            return "async";
+        case ReplicationMode::Sync:
+            return "sync";
+        case ReplicationMode::Quorum:
+            return "quorum";
     }
     return "async";
 }
 
 std::string_view to_string(Strategy strategy) {
     switch (strategy) {
-        case Strategy::RoundRobin: return "round_robin";
-        case Strategy::Random: return "random";
-        case Strategy::LeastConnections: return "least_connections";
+        case Strategy::RoundRobin:
+            return "round_robin";
+        case Strategy::Random:
+            return "random";
+        case Strategy::LeastConnections:
+            return "least_connections";
     }
     return "round_robin";
 }
@@ -41,9 +50,12 @@ static std::string_view to_string(TooFewSlaves policy) {
 
 static std::string_view to_string(Spread spread) {
     switch (spread) {
-        case Spread::Preferred: return "preferred";
-        case Spread::Required: return "required";
-        case Spread::None: return "none";
+        case Spread::Preferred:
+            return "preferred";
+        case Spread::Required:
+            return "required";
+        case Spread::None:
+            return "none";
     }
     return "preferred";
 }
@@ -54,10 +66,17 @@ Result<Bytes> parse_quantity(std::string_view text, std::string_view field) {
     const double number = std::strtod(copy.c_str(), &end);
     const std::string_view suffix(end);
     // https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/
-    static constexpr std::pair<std::string_view, double> kSuffixes[] = {
-        {"", 1},           {"k", 1e3},           {"M", 1e6},           {"G", 1e9},
-        {"T", 1e12},       {"P", 1e15},          {"Ki", 1024.0},       {"Mi", 1048576.0},
-        {"Gi", 1073741824.0}, {"Ti", 1099511627776.0}, {"Pi", 1125899906842624.0}};
+    static constexpr std::pair<std::string_view, double> kSuffixes[] = {{"", 1},
+                                                                        {"k", 1e3},
+                                                                        {"M", 1e6},
+                                                                        {"G", 1e9},
+                                                                        {"T", 1e12},
+                                                                        {"P", 1e15},
+                                                                        {"Ki", 1024.0},
+                                                                        {"Mi", 1048576.0},
+                                                                        {"Gi", 1073741824.0},
+                                                                        {"Ti", 1099511627776.0},
+                                                                        {"Pi", 1125899906842624.0}};
     const auto* found = std::find_if(std::begin(kSuffixes), std::end(kSuffixes),
                                      [&](const auto& s) { return s.first == suffix; });
     if (end == copy.c_str() || found == std::end(kSuffixes) || number < 0 || !std::isfinite(number))
@@ -151,9 +170,8 @@ Result<ClusterSpec> parse_spec(const Json& spec) {
     ClusterSpec out;
     read(spec, "image", out.image);
     read(spec, "imagePullPolicy", out.image_pull_policy);
-    read_list(spec, "imagePullSecrets", out.image_pull_secrets, [](const Json& item) {
-        return read_one<std::string>(at(item, "name"));
-    });
+    read_list(spec, "imagePullSecrets", out.image_pull_secrets,
+              [](const Json& item) { return read_one<std::string>(at(item, "name")); });
     read(spec, "uid", out.uid);
     read(spec, "gid", out.gid);
     read(spec, "slaves", out.slaves);
