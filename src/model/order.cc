@@ -108,6 +108,7 @@ std::string to_json(const Order& o) {
                 {"clockReadingMs", o.clock_reading.count()},
                 {"validForMs", o.valid_for.count()},
                 {"systemIdentifier", o.system_identifier.value},
+                {"clean", o.clean},
                 {"reserved", o.reserved.value},
                 {"candidates", json::write_members(o.candidates)},
                 {"sync", json::write_sync(o.sync)}};
@@ -135,6 +136,7 @@ Result<Order> order_from_json(std::string_view text) {
     read(*body, "clockReadingMs", o.clock_reading);
     read(*body, "validForMs", o.valid_for);
     read(*body, "systemIdentifier", o.system_identifier);
+    read(*body, "clean", o.clean);
     read(*body, "reserved", o.reserved);
     o.candidates = json::read_members(at(*body, "candidates"));
     o.sync = json::read_sync(at(*body, "sync"));

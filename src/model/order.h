@@ -26,7 +26,7 @@ enum class OrderKind {
     Follow,      // be a slave of `upstream`: clone, rejoin or repoint, whatever is needed
     Halt,        // slave: stop the WAL receiver, so that positions stand still
     Promote,     // slave: become master of this epoch; needs `proof`
-    Fence,       // kill every PostgreSQL process, remember `fenced at epoch` durably
+    Fence,       // end every PostgreSQL process, remember `fenced at epoch` durably
     Restart,     // restart PostgreSQL in its present role
     Checkpoint,  // master: CHECKPOINT, so that pg_rewind can use it as a source
 };
@@ -78,6 +78,7 @@ struct Order {
     std::optional<Proof> proof;            // Promote
     std::optional<Rescue> rescue;          // Promote
     SystemIdentifier system_identifier;    // Follow, Lead, Promote: must be that of the data
+    bool clean = false;                    // Fence: try a fast shutdown first, with a deadline
     Timeline reserved;                     // Promote: open a timeline above this number
     std::vector<Member> candidates;        // Promote, Lead: stored with the epoch
     std::optional<SyncRule> sync;          // Promote, Lead

@@ -61,6 +61,7 @@ void plain_members(Report_& r, Io&& io) {
     io("epochId", r.epoch_id);
     io("fenced", r.fenced);
     io("fenceConfirmed", r.fence_confirmed);
+    io("fencedBy", r.fenced_by);
     io("systemIdentifier", r.system_identifier);
     io("timeline", r.timeline);
     io("cleanShutdown", r.clean_shutdown);

@@ -81,6 +81,7 @@ struct Report {
     // No process of this pod's PostgreSQL is left, of this start or an earlier one (the process
     // lock is ours), and `fenced` is on disk: the proof "confirmed fence" for epochs <= fenced.
     bool fence_confirmed = false;
+    PodUid fenced_by;  // the pod whose processes were gone when `fenced` was written
 
     // The data directory.
     PostgresState state = PostgresState::NoData;

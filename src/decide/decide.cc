@@ -1,0 +1,45 @@
+#include "decide/decide.h"
+
+#include "decide/findings.h"
+#include "decide/routes.h"
+#include "decide/rules.h"
+
+namespace matriarch::decide {
+namespace {
+
+struct NamedRule {
+    std::string_view name;
+    Rule rule;
+};
+
+constexpr NamedRule kRules[] = {
+    {"leave_deleted_clusters", leave_deleted_clusters},
+    {"wait_for_knowledge", wait_for_knowledge},
+    {"found_or_adopt", found_or_adopt},
+    {"obey_higher_epochs", obey_higher_epochs},
+    {"respect_pause", respect_pause},
+    {"initialize", initialize},
+    {"finish_promotion", finish_promotion},
+    {"hand_over_on_request", hand_over_on_request},
+    {"replace_master", replace_master},
+    {"keep_members", keep_members},
+    {"keep_followers", keep_followers},
+    {"restart_where_needed", restart_where_needed},
+};
+
+}  // namespace
+
+Plan decide(const Observation& observation, const Policy& policy, TimePoint now) {
+    const Facts facts(observation, policy, now);
+    Plan plan;
+    for (const auto& [name, rule] : kRules) {
+        plan.rule = name;
+        if (rule(facts, plan) == Verdict::Decided) break;
+    }
+    if (observation.deleting || !observation.complete) return plan;
+    compare_routes(facts, plan);
+    add_findings(facts, plan);
+    return plan;
+}
+
+}  // namespace matriarch::decide

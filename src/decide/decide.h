@@ -1,0 +1,24 @@
+// decide: every choice about a cluster's topology, as one pure function.
+//
+// No clock, log, lock or I/O: equal observations give equal plans, on every operator. It is a chain
+// of rules (rules.h); the first that has something to do decides, then the routes are compared.
+// Total: it never fails; where a state is not understood it does nothing and says why.
+#pragma once
+
+#include "decide/observation.h"
+#include "decide/plan.h"
+
+namespace matriarch::decide {
+
+// Limits that are not the user's. Durations are the operator's patience, never a proof.
+struct Policy {
+    Duration report_fresh = seconds(2);     // a report older than this is not knowledge
+    Duration order_again = seconds(2);      // an unanswered order is sent again after this
+    Duration order_valid = seconds(3);      // at most; also within leadership
+    Duration halt_patience = seconds(1);    // slaves that do not halt by then are no candidates
+    Duration start_patience = seconds(60);  // crash recovery of a master with no better slave
+};
+
+Plan decide(const Observation& observation, const Policy& policy, TimePoint now);
+
+}  // namespace matriarch::decide

@@ -1,0 +1,42 @@
+// Facts: an observation with the questions that several rules ask already answered. Pure.
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "decide/decide.h"
+#include "decide/observation.h"
+
+namespace matriarch::decide {
+
+// Why the master can't serve, worst first.
+enum class MasterState {
+    Serving,   // accepts writes in the record's epoch
+    Starting,  // on its way, nothing to do but wait
+    Ended,     // its agent says that PostgreSQL is not running, or is being stopped
+    Fenced,    // confirmed: it will never again acknowledge in this epoch
+    Silent,    // its agent does not answer; this proves nothing
+    Gone,      // its pod is no more; this proves nothing either
+};
+std::string_view to_string(MasterState state);
+
+struct Facts {
+    const Observation& seen;
+    const Policy& policy;
+    TimePoint now;
+    const AuthorityRecord* record = nullptr;  // null: none yet
+    const InstanceView* master = nullptr;     // the record's holder, if it exists
+    MasterState master_state = MasterState::Gone;
+    std::vector<const InstanceView*> others;  // by position, then by ordinal
+
+    Facts(const Observation& observation, const Policy& policy, TimePoint now);
+
+    // Its agent answered lately.
+    bool fresh(const InstanceView& instance) const;
+    // 1 = slave1; 0 = no position.
+    int position_of(const InstanceName& instance) const;
+    bool member(const InstanceName& instance) const;        // holder or in a position
+    bool holds_record(const InstanceView& instance) const;  // with the record's pod UID
+};
+
+}  // namespace matriarch::decide

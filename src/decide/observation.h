@@ -1,0 +1,67 @@
+// Observation: everything that decide may know of one cluster, at one moment. A value.
+//
+// The operator's shell fills it from its caches, the authority record (read live before anything
+// disruptive) and the agents' reports. What is not known is absent or Unknown, never guessed.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "model/config.h"
+#include "model/record.h"
+#include "model/report.h"
+#include "model/routes.h"
+#include "model/spec.h"
+
+namespace matriarch::decide {
+
+// What became of the last order that was sent to an instance.
+struct SentOrder {
+    OrderId id;
+    Incarnation incarnation;
+    TimePoint at;
+    std::string refusal;  // empty: accepted, or no answer yet
+};
+
+struct InstanceView {
+    InstanceName name;
+    bool exists = false;       // it has a StatefulSet that is ours
+    bool deleting = false;     // which is being deleted
+    bool has_volume = false;   // it has a claim ...
+    bool kept_volume = false;  // ... that is older than the cluster: data of a former life
+    PodUid pod;                // empty: no pod
+    std::string host;          // stable name
+    std::string address;       // pod IP, may be empty
+    bool pod_ending = false;   // has a deletion timestamp
+    std::string pod_trouble;   // image, scheduling, volume: why there is no agent, for people
+
+    std::optional<Report> report;  // the newest, perhaps of a pod that is gone
+    TimePoint reported_at;
+    bool reachable = false;  // the last exchange with the agent succeeded
+    InstanceConfig config;   // as it should be
+    std::optional<SentOrder> sent;
+    std::optional<SentOrder> configured;  // the last Configure
+};
+
+struct Observation {
+    ClusterKey cluster;
+    ClusterSpec spec;
+    bool deleting = false;
+    bool complete = false;       // every cache has been read once: absence means something
+    std::string record_trouble;  // the Lease exists but is no record: for people
+    std::optional<AuthorityRecord> record;
+    SystemIdentifier remembered;          // from status: the cluster once had this data
+    std::vector<InstanceView> instances;  // by ordinal
+    std::optional<Routes> published;
+    TimePoint published_at;
+    Term term;
+    TimePoint leadership_until;
+    std::optional<TimePoint> master_failed_since;  // kept by the shell while Plan::master_failed
+    EpochId fresh_id;  // a random id for a new epoch, new in each observation
+
+    const InstanceView* find(const InstanceName& name) const;
+};
+
+}  // namespace matriarch::decide

@@ -1,0 +1,60 @@
+// Plan: what to do next, as data, each step with its reason. A value.
+//
+// The shell applies the steps in their order, the orders of one plan side by side, and observes
+// again. Every step is idempotent; a step that meets a Conflict voids the rest of the plan.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "base/clock.h"
+#include "model/order.h"
+#include "model/record.h"
+#include "model/routes.h"
+
+namespace matriarch::decide {
+
+struct CreateInstance {
+    InstanceName instance;
+};
+struct RemoveInstance {  // its volume stays
+    InstanceName instance;
+};
+struct WriteRecord {  // compare-and-swap on record.version; creates it when that is empty
+    AuthorityRecord record;
+};
+struct SendOrder {
+    InstanceName to;
+    Order order;
+};
+struct PublishRoutes {
+    Routes routes;
+};
+using Action = std::variant<CreateInstance, RemoveInstance, WriteRecord, SendOrder, PublishRoutes>;
+
+struct Step {
+    Action action;
+    std::string reason;
+};
+
+// Something that people should know: a condition of the PostgresCluster.
+struct Finding {
+    std::string type;     // Ready, MasterHealthy, ...
+    bool holds = false;   // the condition's status
+    std::string reason;   // UpperCamel
+    std::string message;  // names the object, the field and the remedy
+    friend bool operator==(const Finding&, const Finding&) = default;
+};
+
+struct Plan {
+    std::string_view rule;  // the one that decided
+    std::vector<Step> steps;
+    std::vector<Finding> findings;
+    std::string phase;              // one word for people: Creating, Ready, FailingOver, ...
+    bool master_failed = false;     // the master can't serve as things are
+    Duration recheck = seconds(5);  // observe again at the latest then, even if nothing happens
+};
+
+}  // namespace matriarch::decide

@@ -1,0 +1,42 @@
+// Ranking: who becomes master. Called once a proof stands and no slave receives new WAL. Pure.
+//
+// Eligible: a fresh report, the same system identifier, the newest timeline that the cluster served
+// from (INV-6: LSNs are compared on one timeline only), not excluded, and no more behind than
+// maxLag after rescue. Of those, the lowest position whose missing WAL can be fetched from the old
+// master; otherwise the highest position in the WAL, ties by position. See design: Ranking.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "decide/facts.h"
+#include "model/order.h"
+
+namespace matriarch::decide {
+
+struct Candidate {
+    const InstanceView* instance = nullptr;
+    bool former_master = false;    // starts as master again instead of being promoted
+    Bytes lacking;                 // behind the best known end of the WAL ...
+    std::optional<Rescue> rescue;  // ... unless this fetches it
+    std::string why;
+};
+
+struct Ranking {
+    std::optional<Candidate> winner;
+    std::vector<std::string> refused;  // "orders-3: no report", for people
+};
+
+Ranking rank(const Facts& facts);
+
+// The same for one instance: nothing and a reason if it may not become master.
+std::optional<Candidate> consider(const Facts& facts, const InstanceView& instance,
+                                  std::string& refusal);
+
+// The instance that spec.failover.target names (an instance or a position); null if none.
+const InstanceView* resolve(const Facts& facts, const std::string& target);
+// A request that was not acted on yet.
+bool change_requested(const Facts& facts);
+
+}  // namespace matriarch::decide

@@ -1,0 +1,33 @@
+// The rules of the game, in the order in which decide asks them. Pure.
+//
+// Each looks at the facts, adds steps and findings to the plan, and answers whether it decided:
+// then no later rule is asked. Read them from top to bottom.
+#pragma once
+
+#include "decide/facts.h"
+#include "decide/plan.h"
+
+namespace matriarch::decide {
+
+enum class Verdict { Pass, Decided };
+using Rule = Verdict (*)(const Facts& facts, Plan& plan);
+
+// rules_start.cc: from nothing to a first master.
+Verdict leave_deleted_clusters(const Facts&, Plan&);
+Verdict wait_for_knowledge(const Facts&, Plan&);
+Verdict found_or_adopt(const Facts&, Plan&);  // no record yet
+Verdict initialize(const Facts&, Plan&);      // a record without data
+
+// rules_failover.cc: from one master to the next.
+Verdict obey_higher_epochs(const Facts&, Plan&);  // somebody knows more than the record
+Verdict respect_pause(const Facts&, Plan&);
+Verdict finish_promotion(const Facts&, Plan&);  // phase promoting
+Verdict hand_over_on_request(const Facts&, Plan&);
+Verdict replace_master(const Facts&, Plan&);  // the master can't serve
+
+// rules_steady.cc: a serving master, and slaves that follow it.
+Verdict keep_members(const Facts&, Plan&);    // as many as the spec says
+Verdict keep_followers(const Facts&, Plan&);  // configured, following
+Verdict restart_where_needed(const Facts&, Plan&);
+
+}  // namespace matriarch::decide

@@ -1,0 +1,261 @@
+// Rules from one master to the next. The order of steps is the design's:
+// proof -> halt receivers -> rank -> CAS promoting -> promote and repoint -> verify -> CAS serving.
+#include <algorithm>
+
+#include "decide/orders.h"
+#include "decide/ranking.h"
+#include "decide/rules.h"
+
+namespace matriarch::decide {
+namespace {
+
+std::string join(const std::vector<std::string>& parts) {
+    std::string out;
+    for (const auto& part : parts) out += (out.empty() ? "" : "; ") + part;
+    return out;
+}
+
+bool runs_as_slave(const Facts& f, const InstanceView& i) {
+    return f.fresh(i) && i.report->state == PostgresState::Running &&
+           i.report->in_recovery == Known::Yes;
+}
+
+bool may_take_over(const Facts& f, const InstanceView& i) {
+    return f.member(i.name) && runs_as_slave(f, i) &&
+           i.report->system_identifier == f.record->system_identifier &&
+           i.report->timeline == f.record->timeline;
+}
+
+Order lead(const Facts& f) {
+    Order o = order_for(f, *f.master, OrderKind::Lead, f.master->name.value);
+    o.candidates = f.record->candidates;
+    o.sync = f.record->sync;
+    return o;
+}
+
+// The order of phase promoting, the same for every operator that resumes it.
+Order promote(const Facts& f) {
+    Order o = order_for(f, *f.master, OrderKind::Promote, f.master->name.value);
+    o.reserved = std::max(f.record->timeline, f.record->reserved);
+    o.candidates = f.record->candidates;
+    o.sync = f.record->sync;
+    // The record in phase promoting is the stored form of the proof.
+    Proof proof{Proof::Kind::ConfirmedFence, f.record->former, PodUid(),
+                Epoch(f.record->epoch.value - 1), Incarnation()};
+    const auto* former = f.seen.find(f.record->former);
+    if (former && former->report && former->report->fenced >= proof.epoch) {
+        const Report& source = *former->report;
+        proof.pod = source.fenced_by;
+        proof.confirmed_by = source.incarnation;
+        if (f.fresh(*former) && source.timeline == f.record->timeline &&
+            source.end_of_wal > f.master->report->position())
+            o.rescue = Rescue{former->name, former->host,    former->address,
+                              kAgentPort,   source.timeline, source.end_of_wal};
+    }
+    o.proof = std::move(proof);
+    return o;
+}
+
+// Slaves stand still, or had their time to.
+bool receivers_are_down(const Facts& f, Plan& plan) {
+    bool down = true;
+    for (const auto* slave : f.others) {
+        if (!may_take_over(f, *slave)) continue;
+        const Order order = halt(f, *slave);
+        if (done(*slave, order) && !slave->report->receiving) continue;
+        give(f, plan, *slave, order, "positions must stand still before they are compared");
+        down = false;
+    }
+    if (down) return true;
+    const bool patient =
+        !f.seen.master_failed_since || f.now - *f.seen.master_failed_since < f.policy.halt_patience;
+    return !patient && std::any_of(f.others.begin(), f.others.end(),
+                                   [&](auto* s) { return done(*s, halt(f, *s)); });
+}
+
+AuthorityRecord succeed(const Facts& f, const Candidate& winner) {
+    auto r = *f.record;
+    r.former = f.record->holder;
+    r.holder = winner.instance->name;
+    r.holder_pod = winner.instance->pod;
+    r.epoch = Epoch(r.epoch.value + 1);
+    r.epoch_id = f.seen.fresh_id;
+    r.term = f.seen.term;
+    r.ttl = f.seen.spec.failover.mandate;
+    r.phase = Phase::Promoting;
+    r.reserved = std::max(r.reserved, r.timeline);
+    // The old master takes the position that the new one leaves: nobody else moves.
+    std::replace(r.positions.begin(), r.positions.end(), r.holder, r.former);
+    r.candidates.clear();
+    for (const auto& i : f.seen.instances)
+        if (f.member(i.name) && f.fresh(i))
+            r.candidates.push_back({i.name, i.pod, Membership::Full});
+    if (change_requested(f)) r.handled_request = f.seen.spec.failover.request_id;
+    return r;
+}
+
+// A proof stands: choose and record the next master.
+Verdict choose(const Facts& f, Plan& plan) {
+    if (!receivers_are_down(f, plan)) return Verdict::Decided;
+    Ranking ranking = rank(f);
+    if (change_requested(f)) {
+        std::string refusal;
+        const auto* target = resolve(f, f.seen.spec.failover.target);
+        if (auto asked = target ? consider(f, *target, refusal) : std::nullopt) {
+            asked->why = "spec.failover.target names it";
+            ranking.winner = std::move(asked);
+        }
+    } else if (f.seen.spec.failover.mode == FailoverMode::Manual) {
+        std::string refusal = "the old master is away";
+        ranking.winner = f.master ? consider(f, *f.master, refusal) : std::nullopt;
+        if (!ranking.winner)
+            ranking.refused = {refusal,
+                               "mode is manual: set spec.failover.target "
+                               "and requestId to choose a slave"};
+    }
+    if (!ranking.winner) {
+        plan.findings.push_back({"FailoverPossible", false, "NoCandidate",
+                                 "no instance may become master: " + join(ranking.refused)});
+        return Verdict::Decided;
+    }
+    plan.steps.push_back({WriteRecord{succeed(f, *ranking.winner)},
+                          ranking.winner->instance->name.value + ": " + ranking.winner->why});
+    return Verdict::Decided;
+}
+
+// PostgreSQL ended on the master, its agent is here.
+Verdict end_of_master(const Facts& f, Plan& plan) {
+    const Report& report = *f.master->report;
+    if (report.state == PostgresState::Stopping) return Verdict::Decided;  // its last WAL goes out
+
+    const bool successor = std::any_of(f.others.begin(), f.others.end(),
+                                       [&](const auto* slave) { return may_take_over(f, *slave); });
+    const bool automatic = f.seen.spec.failover.mode == FailoverMode::Automatic;
+    if (!f.master->pod_ending && !change_requested(f) && !(automatic && successor)) {
+        give(f, plan, *f.master, lead(f),
+             automatic ? "no slave can take over" : "mode is manual: starts in place");
+        return Verdict::Decided;
+    }
+    give(f, plan, *f.master, fence(f, *f.master, false), "its PostgreSQL ended");
+    receivers_are_down(f, plan);
+    return Verdict::Decided;
+}
+
+}  // namespace
+
+Verdict obey_higher_epochs(const Facts& f, Plan& plan) {
+    for (const auto& i : f.seen.instances) {
+        if (!i.report || i.report->epoch <= f.record->epoch) continue;
+        plan.phase = "Blocked";
+        plan.findings.push_back(
+            {"Ready", false, "RecordBehind",
+             i.name.value + " knows epoch " + std::to_string(i.report->epoch.value) + ", Lease " +
+                 f.seen.cluster.name + " says " + std::to_string(f.record->epoch.value) +
+                 ": was the Kubernetes API restored from a backup? Nothing is changed"});
+        return Verdict::Decided;
+    }
+    return Verdict::Pass;
+}
+
+Verdict respect_pause(const Facts& f, Plan& plan) {
+    if (f.seen.spec.failover.mode != FailoverMode::Paused) return Verdict::Pass;
+    plan.phase = "Paused";
+    plan.findings.push_back({"Paused", true, "ModePaused",
+                             "spec.failover.mode is paused: nothing is promoted, started or "
+                             "repointed until it is automatic or manual"});
+    return Verdict::Decided;
+}
+
+Verdict finish_promotion(const Facts& f, Plan& plan) {
+    if (f.record->phase != Phase::Promoting) return Verdict::Pass;
+    plan.phase = "FailingOver";
+    plan.recheck = milliseconds(500);
+    if (f.master == nullptr || !f.holds_record(*f.master) || !f.fresh(*f.master)) {
+        plan.findings.push_back({"FailoverPossible", false, "CandidateSilent",
+                                 "the agent of " + f.record->holder.value + ", chosen for epoch " +
+                                     std::to_string(f.record->epoch.value) + ", does not answer"});
+        return Verdict::Decided;
+    }
+    const Report& report = *f.master->report;
+    if (f.master_state == MasterState::Serving && report.writable == Known::Yes &&
+        report.epoch_id == f.record->epoch_id) {
+        auto r = *f.record;
+        r.phase = Phase::Serving;
+        r.timeline = report.timeline;
+        r.timeline_opened_by = r.epoch_id;
+        plan.steps.push_back({WriteRecord{std::move(r)}, "verified: it accepts writes"});
+        return Verdict::Decided;
+    }
+    const bool slave = report.in_recovery == Known::Yes ||
+                       (report.order.kind == OrderKind::Promote && report.epoch == f.record->epoch);
+    const Order order = slave ? promote(f) : lead(f);
+    if (failed(*f.master, order) || f.master_state == MasterState::Fenced) {
+        if (f.master_state == MasterState::Fenced) return choose(f, plan);
+        give(f, plan, *f.master, fence(f, *f.master, false), "its promotion failed");
+        return Verdict::Decided;
+    }
+    give(f, plan, *f.master, order, "chosen in the record");
+    for (const auto* other : f.others)
+        if (f.member(other->name) && runs_as_slave(f, *other))
+            give(f, plan, *other, follow(f, *other, *f.master), "the master changes");
+    return Verdict::Decided;
+}
+
+Verdict hand_over_on_request(const Facts& f, Plan& plan) {
+    if (!change_requested(f) || f.master_state != MasterState::Serving) return Verdict::Pass;
+    const auto& failover = f.seen.spec.failover;
+    const auto* target = resolve(f, failover.target);
+    std::string refusal = failover.target + ": no such instance or position";
+    if (target == f.master) {
+        auto r = *f.record;
+        r.handled_request = failover.request_id;
+        plan.steps.push_back({WriteRecord{std::move(r)}, "the target is the master already"});
+        return Verdict::Decided;
+    }
+    const bool fit = target != nullptr && f.member(target->name) && consider(f, *target, refusal);
+    const Bytes behind =
+        fit ? distance(target->report->position(), f.master->report->flushed) : Bytes(0);
+    if (fit && behind > failover.max_lag)
+        refusal = target->name.value + ": is " + std::to_string(behind.value) +
+                  " bytes behind, spec.failover.maxLag allows " +
+                  std::to_string(failover.max_lag.value);
+    if (!fit || behind > failover.max_lag) {
+        plan.findings.push_back({"RequestAccepted", false, "TargetRefused",
+                                 "spec.failover.target " + refusal + "; nothing was changed"});
+        return Verdict::Pass;
+    }
+    plan.phase = "SwitchingOver";
+    plan.recheck = milliseconds(500);
+    give(f, plan, *f.master, fence(f, *f.master, true), "request " + failover.request_id);
+    return Verdict::Decided;
+}
+
+Verdict replace_master(const Facts& f, Plan& plan) {
+    if (f.master_state == MasterState::Serving) return Verdict::Pass;
+    plan.recheck = milliseconds(500);
+    plan.phase = "FailingOver";
+    plan.master_failed = true;
+    const std::string name = f.record->holder.value;
+    switch (f.master_state) {
+        case MasterState::Fenced:
+            return choose(f, plan);
+        case MasterState::Ended:
+            return end_of_master(f, plan);
+        case MasterState::Starting:
+            plan.phase = "Recovering";
+            break;
+        case MasterState::Silent:
+        case MasterState::Gone:
+            plan.findings.push_back(
+                {"MasterServing", false, "MasterSilent",
+                 name + " does not answer (" + std::string(to_string(f.master_state)) +
+                     "): without a proof that it acknowledges nothing more nobody is promoted; "
+                     "its pod coming back, or its agent's word, settles it"});
+            break;
+        case MasterState::Serving:
+            break;
+    }
+    return Verdict::Decided;
+}
+
+}  // namespace matriarch::decide

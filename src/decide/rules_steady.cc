@@ -1,0 +1,100 @@
+// Rules for a serving master: members, configuration, followers, restarts.
+#include <algorithm>
+
+#include "decide/orders.h"
+#include "decide/rules.h"
+
+namespace matriarch::decide {
+namespace {
+
+bool has_slot(const Report& master, const InstanceName& slave) {
+    return std::any_of(master.slots.begin(), master.slots.end(),
+                       [&](const auto& s) { return s.name == slot_name(slave); });
+}
+
+bool streams(const Facts& f, const InstanceView& slave) {
+    return f.fresh(slave) && slave.report->state == PostgresState::Running &&
+           slave.report->receiving;
+}
+
+void configure(const Facts& f, Plan& plan, const InstanceView& instance) {
+    if (!f.fresh(instance)) return;
+    const std::string hash = instance.config.hash();
+    if (instance.report->config_hash == hash) return;
+    Order o = order_for(f, instance, OrderKind::Configure, hash);
+    o.config = instance.config;
+    give(f, plan, instance, std::move(o), "its configuration differs");
+}
+
+InstanceName free_name(const Facts& f) {
+    for (int n = 1;; ++n) {
+        const auto name = instance_name(f.seen.cluster.name, n);
+        if (!f.member(name)) return name;
+    }
+}
+
+}  // namespace
+
+Verdict keep_members(const Facts& f, Plan& plan) {
+    for (const auto& name : f.record->positions) {
+        const auto* instance = f.seen.find(name);
+        if (instance == nullptr || !instance->exists)
+            plan.steps.push_back({CreateInstance{name}, "a member without a StatefulSet"});
+    }
+    if (f.master == nullptr || !f.master->exists)
+        plan.steps.push_back({CreateInstance{f.record->holder}, "the master's StatefulSet"});
+
+    const auto wanted = static_cast<std::size_t>(f.seen.spec.slaves);
+    auto r = *f.record;
+    if (r.positions.size() != wanted) {
+        if (r.positions.size() < wanted)
+            r.positions.push_back(free_name(f));
+        else
+            r.positions.pop_back();
+        plan.steps.push_back(
+            {WriteRecord{std::move(r)}, "spec.slaves is " + std::to_string(wanted)});
+        plan.phase = "Scaling";
+        return Verdict::Decided;
+    }
+    for (const auto* other : f.others)
+        if (!f.member(other->name) && other->exists && !other->deleting)
+            plan.steps.push_back({RemoveInstance{other->name}, "no longer a member"});
+    return Verdict::Pass;
+}
+
+Verdict keep_followers(const Facts& f, Plan& plan) {
+    configure(f, plan, *f.master);
+    for (const auto* slave : f.others) {
+        if (!f.member(slave->name) || !f.fresh(*slave)) continue;
+        configure(f, plan, *slave);
+        const Order order = follow(f, *slave, *f.master);
+        if (!has_slot(*f.master->report, slave->name)) {
+            plan.recheck = std::min<Duration>(plan.recheck, seconds(1));
+            continue;
+        }
+        if (failed(*slave, order))
+            plan.findings.push_back({"SlavesReady", false, "FollowFailed",
+                                     slave->name.value + ": " + slave->report->order.message});
+        give(f, plan, *slave, order, "follows the master");
+    }
+    return Verdict::Pass;
+}
+
+// Slaves first, one at a time, then the master: PostgreSQL wants slaves with limits at least as
+// high as the master's.
+Verdict restart_where_needed(const Facts& f, Plan& plan) {
+    const InstanceView* next = nullptr;
+    bool all_stream = true;
+    for (const auto* slave : f.others) {
+        if (!f.member(slave->name)) continue;
+        all_stream = all_stream && streams(f, *slave);
+        if (next == nullptr && f.fresh(*slave) && slave->report->restart_pending) next = slave;
+    }
+    if (next == nullptr && all_stream && f.master->report->restart_pending) next = f.master;
+    if (next == nullptr) return Verdict::Pass;
+    Order o = order_for(f, *next, OrderKind::Restart, next->report->config_hash);
+    give(f, plan, *next, std::move(o), "a parameter waits for a restart");
+    return Verdict::Pass;
+}
+
+}  // namespace matriarch::decide
