@@ -74,7 +74,9 @@ struct ClientOptions {
 
 // Where download() puts a body.
 struct DownloadTarget {
-    std::string path;  // appears, complete and synced to disk, or not at all
+    // Appears complete and synced to disk, or not at all; after a failure at the very end
+    // (deadline, cancel) it may still appear, complete.
+    std::string path;
     std::optional<std::uint64_t> expected_length;  // an answer of another length is Invalid
 };
 
@@ -127,7 +129,7 @@ class HttpClient {
 
   private:
     struct Impl;
-    std::shared_ptr<Impl> impl_;
+    std::unique_ptr<Impl> impl_;
 };
 
 }  // namespace matriarch::net
