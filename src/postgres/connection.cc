@@ -1,0 +1,186 @@
+#include "postgres/connection.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libpq-fe.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstring>
+
+namespace matriarch::postgres {
+namespace {
+
+// Waits for `events` on fd; false when the deadline passed.
+bool wait_for(int fd, short events, Deadline deadline, const Clock& clock) {
+    while (true) {
+        const auto left = deadline.remaining(clock);
+        if (left == Duration::zero()) return false;
+        const auto ms = std::min<std::int64_t>(to_ms(left) + 1, 60000);
+        pollfd p{fd, events, 0};
+        const int ready = poll(&p, 1, static_cast<int>(ms));
+        if (ready > 0) return true;
+        if (ready < 0 && errno != EINTR) return true;  // let libpq see the error itself
+    }
+}
+
+std::string first_line(const char* text) {
+    std::string_view line = text == nullptr ? "" : text;
+    line = line.substr(0, line.find('\n'));
+    return std::string(line);
+}
+
+Error refused(const PGresult* result) {
+    const char* message = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
+    const char* state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+    return make_error(ErrorKind::Invalid, message ? message : "the server refused the statement",
+                      state ? state : "");
+}
+
+void silent(void*, const char*) {}
+
+}  // namespace
+
+Rows::Rows(pg_result* result) : result_(result, PQclear) {}
+
+int Rows::count() const {
+    return PQntuples(result_.get());
+}
+
+bool Rows::null(int row, int column) const {
+    return PQgetisnull(result_.get(), row, column) != 0;
+}
+
+std::string_view Rows::text(int row, int column) const {
+    return {PQgetvalue(result_.get(), row, column),
+            static_cast<std::size_t>(PQgetlength(result_.get(), row, column))};
+}
+
+Result<Connection> Connection::open(const ConnectionOptions& options, Deadline deadline,
+                                    const Clock& clock) {
+    std::vector<const char*> keys, values;
+    for (const auto& [key, value] : options) {
+        keys.push_back(key.c_str());
+        values.push_back(value.c_str());
+    }
+    keys.push_back(nullptr);
+    values.push_back(nullptr);
+    std::shared_ptr<PGconn> connection(PQconnectStartParams(keys.data(), values.data(), 0),
+                                       PQfinish);
+    if (!connection) return make_error(ErrorKind::Unavailable, "no memory for a connection");
+    PQsetNoticeProcessor(connection.get(), silent, nullptr);
+    auto next = PGRES_POLLING_WRITING;
+    while (PQstatus(connection.get()) != CONNECTION_BAD && next != PGRES_POLLING_OK) {
+        const short events = next == PGRES_POLLING_READING ? POLLIN : POLLOUT;
+        if (!wait_for(PQsocket(connection.get()), events, deadline, clock))
+            return make_error(ErrorKind::Timeout, "no connection within the deadline");
+        next = PQconnectPoll(connection.get());
+        if (next == PGRES_POLLING_FAILED) break;
+    }
+    if (PQstatus(connection.get()) != CONNECTION_OK)
+        return make_error(ErrorKind::Unavailable, "cannot connect to PostgreSQL",
+                          first_line(PQerrorMessage(connection.get())));
+    PQsetnonblocking(connection.get(), 1);
+    return Connection(std::move(connection), clock);
+}
+
+Result<std::vector<Rows>> Connection::query(const std::string& sql, Deadline deadline) {
+    if (!connection_) return make_error(ErrorKind::Unavailable, "the connection is closed");
+    PGconn* c = connection_.get();
+    const auto lost = [&](ErrorKind kind, const char* what) {
+        auto error = make_error(kind, what, first_line(PQerrorMessage(c)));
+        connection_.reset();
+        return error;
+    };
+    if (PQsendQuery(c, sql.c_str()) != 1) return lost(ErrorKind::Unavailable, "cannot send");
+    for (int left = PQflush(c); left != 0; left = PQflush(c)) {
+        if (left < 0) return lost(ErrorKind::Unavailable, "cannot send");
+        if (!wait_for(PQsocket(c), POLLOUT, deadline, *clock_))
+            return lost(ErrorKind::Timeout, "not sent within the deadline");
+    }
+    std::vector<Rows> out;
+    std::optional<Error> error;
+    while (true) {
+        while (PQisBusy(c)) {
+            if (!wait_for(PQsocket(c), POLLIN, deadline, *clock_))
+                return lost(ErrorKind::Timeout, "no answer within the deadline");
+            if (PQconsumeInput(c) != 1) return lost(ErrorKind::Unavailable, "the server went away");
+        }
+        PGresult* result = PQgetResult(c);
+        if (result == nullptr) break;
+        Rows rows(result);
+        switch (PQresultStatus(result)) {
+            case PGRES_TUPLES_OK:
+            case PGRES_COMMAND_OK:
+            case PGRES_EMPTY_QUERY:
+                out.push_back(std::move(rows));
+                break;
+            default:
+                if (!error) error = refused(result);
+        }
+    }
+    if (PQstatus(c) == CONNECTION_BAD) return lost(ErrorKind::Unavailable, "the server went away");
+    if (error) return *error;
+    return out;
+}
+
+Result<Rows> Connection::one(const std::string& sql, Deadline deadline) {
+    auto all = query(sql, deadline);
+    if (!all) return all.error();
+    if (all->empty() || all->front().count() == 0)
+        return make_error(ErrorKind::NotFound, "the statement gave no row");
+    return std::move(all->front());
+}
+
+std::string quote_literal(std::string_view text) {
+    // E'' where a backslash occurs: right whatever standard_conforming_strings says.
+    std::string out = text.find('\\') == std::string_view::npos ? "'" : " E'";
+    for (const char c : text) {
+        if (c == '\'' || c == '\\') out += c;
+        out += c;
+    }
+    return out + "'";
+}
+
+std::string quote_identifier(std::string_view text) {
+    std::string out = "\"";
+    for (const char c : text) {
+        if (c == '"') out += c;
+        out += c;
+    }
+    return out + "\"";
+}
+
+Status knock(const std::string& socket_path, Deadline deadline, const Clock& clock) {
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    if (socket_path.size() >= sizeof address.sun_path)
+        return make_error(ErrorKind::Invalid, "the socket's path is too long");
+    memcpy(address.sun_path, socket_path.c_str(), socket_path.size());
+    const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0) return make_error(ErrorKind::Unavailable, "no socket", strerror(errno));
+    struct Closer {
+        int fd;
+        ~Closer() { close(fd); }
+    } closer{fd};
+    if (connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) {
+        // EAGAIN on a unix socket: the backlog is full, as a frozen postmaster leaves it.
+        const auto kind = errno == EAGAIN ? ErrorKind::Timeout : ErrorKind::Unavailable;
+        return make_error(kind, "the postmaster does not accept connections", strerror(errno));
+    }
+    // Length 8 and NEGOTIATE_GSS_CODE 80877104, both big-endian (libpq/pqcomm.h).
+    static constexpr unsigned char kRequest[] = {0, 0, 0, 8, 0x04, 0xD2, 0x16, 0x30};
+    if (send(fd, kRequest, sizeof kRequest, MSG_NOSIGNAL) != sizeof kRequest)
+        return make_error(ErrorKind::Unavailable, "the postmaster hung up", strerror(errno));
+    if (!wait_for(fd, POLLIN, deadline, clock))
+        return make_error(ErrorKind::Timeout, "the postmaster accepts no connection");
+    char answer = 0;
+    if (recv(fd, &answer, 1, 0) != 1)
+        return make_error(ErrorKind::Unavailable, "the postmaster hung up");
+    return {};
+}
+
+}  // namespace matriarch::postgres

@@ -1,0 +1,72 @@
+// Connection: one libpq connection that never blocks longer than its deadline.
+//
+// libpq's own connect_timeout is rounded up to 2 s and ignored by the non-blocking calls, PQcancel
+// blocks without limit, and names are resolved synchronously; so this drives PQconnectPoll and
+// PQconsumeInput with poll(2) itself and, past a deadline, closes the socket. One owner thread.
+// Errors: Timeout (unknown whether it acted), Unavailable (no server, or it went away), Invalid
+// (the server refused the statement; `cause` is its SQLSTATE). A message of a connect failure that
+// names an SQLSTATE proves that a server lives.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/error.h"
+
+struct pg_conn;
+struct pg_result;
+
+namespace matriarch::postgres {
+
+using ConnectionOptions = std::vector<std::pair<std::string, std::string>>;
+
+// The rows of one statement.
+class Rows {
+  public:
+    explicit Rows(pg_result* result);
+    int count() const;
+    bool null(int row, int column) const;
+    // Empty for NULL.
+    std::string_view text(int row, int column) const;
+    bool yes(int row, int column) const { return text(row, column) == "t"; }
+
+  private:
+    std::shared_ptr<pg_result> result_;
+};
+
+class Connection {
+  public:
+    static Result<Connection> open(const ConnectionOptions& options, Deadline deadline,
+                                   const Clock& clock);
+
+    // One or more statements separated by semicolons; the rows of each. After any error but
+    // Invalid the connection is closed.
+    Result<std::vector<Rows>> query(const std::string& sql, Deadline deadline);
+    // query() of one statement that gives at least one row.
+    Result<Rows> one(const std::string& sql, Deadline deadline);
+
+    bool open() const { return connection_ != nullptr; }
+
+  private:
+    Connection(std::shared_ptr<pg_conn> connection, const Clock& clock)
+        : connection_(std::move(connection)), clock_(&clock) {}
+
+    std::shared_ptr<pg_conn> connection_;
+    const Clock* clock_;
+};
+
+// 'it''s' and "my table".
+std::string quote_literal(std::string_view text);
+std::string quote_identifier(std::string_view text);
+
+// Asks whether a postmaster accepts and forks, without credentials: an encryption request (GSSENC,
+// which unlike an SSLRequest writes no line into the server's log) and its one byte of answer. It
+// sees a frozen postmaster, to which an established connection is blind.
+Status knock(const std::string& socket_path, Deadline deadline, const Clock& clock);
+
+}  // namespace matriarch::postgres
