@@ -29,9 +29,9 @@ struct Call {
 };
 
 struct ListOptions {
-    std::string ns;  // empty: all namespaces
-    std::string label_selector;
-    std::string field_selector;
+    std::string ns = {};  // empty: all namespaces
+    std::string label_selector = {};
+    std::string field_selector = {};
     int page_size = 500;
 };
 

@@ -19,10 +19,10 @@ enum class ConditionStatus { True, False, Unknown };
 std::string_view to_string(ConditionStatus status);
 
 struct Condition {
-    std::string type;
+    std::string type = {};
     ConditionStatus status = ConditionStatus::Unknown;
-    std::string reason;  // UpperCamelCase; required by the API
-    std::string message;
+    std::string reason = {};  // UpperCamelCase; required by the API
+    std::string message = {};
     std::int64_t observed_generation = 0;
     std::string last_transition_time = {};  // RFC 3339 with seconds
 

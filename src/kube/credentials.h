@@ -20,12 +20,13 @@
 namespace matriarch::kube {
 
 struct Credentials {
-    std::string server;           // "https://10.0.0.1:6443"
-    std::string tls_server_name;  // the name the certificate must have, if not the server's host
-    std::string ca_pem;           // the only authorities that we trust; empty: those of the system
-    std::string client_cert_pem;
-    std::string client_key_pem;
-    std::string token;
+    std::string server = {};  // "https://10.0.0.1:6443"
+    std::string tls_server_name =
+        {};                   // the name the certificate must have, if not the server's host
+    std::string ca_pem = {};  // the only authorities that we trust; empty: those of the system
+    std::string client_cert_pem = {};
+    std::string client_key_pem = {};
+    std::string token = {};
     bool insecure_skip_tls_verify = false;
     std::string default_namespace = "default";
 
@@ -71,7 +72,7 @@ class ReloadingCredentials : public CredentialSource {
 
 // Where the process looks; tests give their own.
 struct Surroundings {
-    std::map<std::string, std::string> environment;
+    std::map<std::string, std::string> environment = {};
     std::string service_account_dir = "/var/run/secrets/kubernetes.io/serviceaccount";
 
     static Surroundings of_process();
@@ -82,8 +83,8 @@ struct Surroundings {
 Result<Credentials> load_in_cluster(const Surroundings& surroundings);
 
 struct KubeconfigChoice {
-    std::string path;     // --kubeconfig; empty: the KUBECONFIG list, then ~/.kube/config
-    std::string context;  // --context; empty: current-context
+    std::string path = {};     // --kubeconfig; empty: the KUBECONFIG list, then ~/.kube/config
+    std::string context = {};  // --context; empty: current-context
 };
 
 Result<Credentials> load_kubeconfig(const Surroundings& surroundings,

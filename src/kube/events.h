@@ -39,17 +39,17 @@ struct ObjectReference {
 };
 
 struct Event {
-    ObjectReference regarding;
+    ObjectReference regarding = {};
     EventType type = EventType::Normal;
-    std::string reason;  // UpperCamelCase, at most 128
-    std::string action;  // what was done: "Failover"
-    std::string note;    // for people, cut at 1 KiB
+    std::string reason = {};  // UpperCamelCase, at most 128
+    std::string action = {};  // what was done: "Failover"
+    std::string note = {};    // for people, cut at 1 KiB
     std::optional<ObjectReference> related = {};
 };
 
 struct EventOptions {
     std::string controller = "matriarch.dev/operator";  // reportingController
-    std::string instance;                               // reportingInstance: the pod's name
+    std::string instance = {};                          // reportingInstance: the pod's name
     std::size_t queue = 1000;
     std::size_t series = 4096;  // remembered at once
     Duration refresh = std::chrono::seconds(30);
@@ -99,11 +99,12 @@ class EventRecorder {
         TimePoint at;
     };
 
-    void absorb(TimePoint now);
-    // Sends what is due; the time at which something else will be.
-    TimePoint send_due(bool last_call, std::stop_token stop);
-    Status write(Series& series, std::stop_token stop);
-    void count_sent(bool ok);
+    void absorb();
+    void make_room();
+    // Sends what is due, at the last call all there is; returns when something else will be due.
+    TimePoint send_due(std::optional<Deadline> last_call, std::stop_token stop);
+    Status write(Series& series, const Call& call);
+    void count(bool sent);
 
     Client& client_;
     const Clock& clock_;

@@ -12,8 +12,6 @@
 #include <string>
 #include <string_view>
 
-#include "base/error.h"
-
 namespace matriarch::kube {
 
 using Json = nlohmann::json;

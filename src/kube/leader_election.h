@@ -29,8 +29,8 @@
 namespace matriarch::kube {
 
 struct ElectionOptions {
-    ObjectKey lease;
-    std::string identity;  // make_identity()
+    ObjectKey lease = {};
+    std::string identity = {};  // make_identity()
     std::chrono::seconds lease_duration{6};
     Duration retry_period = std::chrono::seconds(1);
     // How long renewals may fail. Leadership ends retry_period + renew_deadline after the last
@@ -72,14 +72,17 @@ class ElectionMachine {
 
     Action next(TimePoint now, WallTime wall);
 
-    // What a read or the watch showed, and when it was received; absent: there is no Lease.
-    void observed(const std::optional<Lease>& lease, TimePoint now);
+    // What a read or the watch showed, and when it was received.
+    void observed(const Lease& lease, TimePoint now);
+    // There is no Lease, as of this version of the collection (empty: now).
+    void absent(const std::string& resource_version, TimePoint now);
     void read_failed(TimePoint now);
     // The answer to a Create or Update that was sent at `sent`.
     void written(const Lease& answer, TimePoint sent);
     void write_failed(const Error& error, const Lease& attempt, TimePoint sent, TimePoint now);
 
     Leadership leadership(TimePoint now) const;
+    bool is_known() const { return known_; }
 
     // The term will be at least this after the next renewal: for a Lease that somebody deleted
     // while records and agents remember higher terms.
@@ -91,19 +94,18 @@ class ElectionMachine {
 
   private:
     bool mine(const Lease& lease) const { return lease.holder == options_.identity; }
-    Lease renewal(TimePoint now, WallTime wall) const;
+    Lease renewal(WallTime wall) const;
     void accept(const Lease& lease, TimePoint sent);
 
     const ElectionOptions options_;
     Random& random_;
     bool known_ = false;           // a read has shown whether there is a Lease
     std::optional<Lease> record_;  // the newest version seen
-    TimePoint record_since_{};     // when it was first seen
     TimePoint expires_{};          // when a standby may take over
     TimePoint next_try_{};
     TimePoint valid_until_{};  // of our own leadership
     bool leading_ = false;
-    std::uint64_t min_transitions_ = 0;
+    std::int64_t min_transitions_ = 0;
     // A write whose fate is not known: read back before the next one.
     std::optional<Lease> in_doubt_;
     TimePoint in_doubt_sent_{};
@@ -138,7 +140,7 @@ class LeaderElection {
     void act(const ElectionMachine::Action& action, std::stop_token stop);
     void release();
     void tell();
-    void report(const Error& error);
+    void report(const Error& error) const;
 
     Client& client_;
     const Clock& clock_;
@@ -148,9 +150,9 @@ class LeaderElection {
     const OnChange on_change_;
     const OnError on_error_;
     mutable std::mutex mutex_;
-    ElectionMachine machine_;  // guarded by mutex_
-    TimePoint last_turn_{};    // guarded by mutex_
-    bool told_leading_ = false;
+    ElectionMachine machine_;    // guarded by mutex_
+    TimePoint last_turn_{};      // guarded by mutex_
+    bool told_leading_ = false;  // guarded by mutex_
     std::uint64_t told_term_ = 0;
 };
 

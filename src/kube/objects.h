@@ -1,8 +1,8 @@
 // Slim typed views of the Kubernetes objects that we read.
 //
 // Only the fields that something uses: a cache keeps thousands of these. Values without behaviour.
-// Decoders are total: a missing field is empty, a field of the wrong type is an Invalid error that
-// names it.
+// The server has validated what it sends, so decoders only insist on metadata.name (else Invalid);
+// any other field that is missing or of an unexpected type is empty.
 #pragma once
 
 #include <cstdint>
@@ -20,17 +20,17 @@ namespace matriarch::kube {
 using StringMap = std::map<std::string, std::string>;
 
 struct Meta {
-    std::string ns;
-    std::string name;
-    std::string uid;
-    std::string resource_version;
+    std::string ns = {};
+    std::string name = {};
+    std::string uid = {};
+    std::string resource_version = {};
     std::int64_t generation = 0;
-    StringMap labels;
-    StringMap annotations;           // without kubectl's last-applied-configuration
-    std::string owner_uid;           // of the reference with controller=true
-    std::string creation_timestamp;  // RFC 3339
-    std::string deletion_timestamp;  // empty: not being deleted
-    std::vector<std::string> finalizers;
+    StringMap labels = {};
+    StringMap annotations = {};           // without kubectl's last-applied-configuration
+    std::string owner_uid = {};           // of the reference with controller=true
+    std::string creation_timestamp = {};  // RFC 3339
+    std::string deletion_timestamp = {};  // empty: not being deleted
+    std::vector<std::string> finalizers = {};
 
     bool deleting() const { return !deletion_timestamp.empty(); }
     ObjectKey object_key() const { return {ns, name}; }
@@ -43,30 +43,30 @@ struct Meta {
 enum class ContainerState { Unknown, Waiting, Running, Terminated };
 
 struct ContainerStatus {
-    std::string name;
-    std::string image;
-    std::string container_id;
+    std::string name = {};
+    std::string image = {};
+    std::string container_id = {};
     bool ready = false;
     int restart_count = 0;
     ContainerState state = ContainerState::Unknown;
-    std::string reason;  // of Waiting ("ImagePullBackOff") or Terminated
-    std::string message;
-    std::optional<int> exit_code;  // of Terminated
-    std::string last_reason;       // how the run before ended ("OOMKilled")
-    std::optional<int> last_exit_code;
+    std::string reason = {};  // of Waiting ("ImagePullBackOff") or Terminated
+    std::string message = {};
+    std::optional<int> exit_code = {};  // of Terminated
+    std::string last_reason = {};       // how the run before ended ("OOMKilled")
+    std::optional<int> last_exit_code = {};
 };
 
 struct Pod : Meta {
-    std::string node;
-    std::string ip;
-    std::string phase;   // Pending, Running, Succeeded, Failed, Unknown
-    std::string reason;  // "Evicted"
-    std::string message;
+    std::string node = {};
+    std::string ip = {};
+    std::string phase = {};   // Pending, Running, Succeeded, Failed, Unknown
+    std::string reason = {};  // "Evicted"
+    std::string message = {};
     bool ready = false;
-    std::string unschedulable;  // message of PodScheduled=False, else empty
-    std::string revision;       // label controller-revision-hash
-    std::vector<ContainerStatus> containers;
-    std::vector<ContainerStatus> init_containers;
+    std::string unschedulable = {};  // message of PodScheduled=False, else empty
+    std::string revision = {};       // label controller-revision-hash
+    std::vector<ContainerStatus> containers = {};
+    std::vector<ContainerStatus> init_containers = {};
 
     const ContainerStatus* container(const std::string& name) const;
 };
@@ -76,67 +76,67 @@ struct StatefulSet : Meta {
     int ready_replicas = 0;
     int updated_replicas = 0;
     std::int64_t observed_generation = 0;
-    std::string current_revision;
-    std::string update_revision;
+    std::string current_revision = {};
+    std::string update_revision = {};
 };
 
 // coordination.k8s.io/v1. Times are the text as it is in the object: they are compared for equality
 // only, never with a clock.
 struct Lease : Meta {
-    std::string holder;
+    std::string holder = {};
     int duration_seconds = 0;
-    std::string acquire_time;
-    std::string renew_time;
+    std::string acquire_time = {};
+    std::string renew_time = {};
     std::int64_t transitions = 0;
 };
 
 // A PersistentVolumeClaim.
 struct Claim : Meta {
-    std::string phase;  // Pending, Bound, Lost
-    std::string storage_class;
-    std::string volume;
-    std::string requested;  // quantity: "10Gi"
-    std::string capacity;   // what it has
-    StringMap selected;     // conditions: type -> message of those that are True
+    std::string phase = {};  // Pending, Bound, Lost
+    std::string storage_class = {};
+    std::string volume = {};
+    std::string requested = {};  // quantity: "10Gi"
+    std::string capacity = {};   // what it has
+    StringMap conditions = {};   // those that are True: type -> message
 };
 
 struct Taint {
-    std::string key;
-    std::string value;
-    std::string effect;
+    std::string key = {};
+    std::string value = {};
+    std::string effect = {};
 };
 
 struct Node : Meta {
     bool ready = false;
     bool unschedulable = false;
-    std::vector<Taint> taints;
+    std::vector<Taint> taints = {};
 };
 
 // Data decoded from base64.
 struct Secret : Meta {
-    std::string type;
-    StringMap data;
+    std::string type = {};
+    StringMap data = {};
 };
 
 struct ConfigMap : Meta {
-    StringMap data;
+    StringMap data = {};
 };
 
 struct Endpoint {
-    std::vector<std::string> addresses;
+    std::vector<std::string> addresses = {};
     bool ready = false;
-    std::string target_uid;  // of the pod
+    std::string target_uid = {};  // of the pod
 };
 
 struct EndpointSlice : Meta {
-    std::vector<Endpoint> endpoints;
+    std::vector<Endpoint> endpoints = {};
 };
 
 struct Service : Meta {
-    std::string type;
-    std::string cluster_ip;
-    std::map<std::string, int> ports;       // name -> port
-    std::map<std::string, int> node_ports;  // name -> node port, if any
+    std::string type = {};
+    std::string cluster_ip = {};
+    std::map<std::string, int> ports = {};       // name -> port
+    std::map<std::string, int> node_ports = {};  // name -> node port, if any
     bool has_selector = false;
 };
 
@@ -152,11 +152,8 @@ Result<EndpointSlice> decode_endpoint_slice(const nlohmann::json& object);
 Result<Service> decode_service(const nlohmann::json& object);
 
 // The object to PUT or POST. Empty times and an empty holder are left out; resourceVersion, uid,
-// labels, annotations, finalizers are kept. Owner references are not: they come from the object
-// that was read.
+// labels, annotations and finalizers are kept, owner references are not: use merge_patch where a
+// Lease may have some.
 nlohmann::json encode_lease(const Lease& lease);
-
-std::string base64_encode(const std::string& bytes);
-std::optional<std::string> base64_decode(const std::string& text);
 
 }  // namespace matriarch::kube

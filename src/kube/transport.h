@@ -29,16 +29,16 @@ enum class Lane { Requests, Lease };
 
 struct Request {
     std::string method = "GET";
-    std::string target;        // path and query, percent-encoded: "/api/v1/pods?limit=500"
-    std::string content_type;  // of the body, empty without one
-    std::string body;
+    std::string target = {};        // path and query, percent-encoded: "/api/v1/pods?limit=500"
+    std::string content_type = {};  // of the body, empty without one
+    std::string body = {};
     Lane lane = Lane::Requests;
 };
 
 struct Response {
     int status = 0;
-    std::string body;
-    std::optional<milliseconds> retry_after;  // from the header
+    std::string body = {};
+    std::optional<milliseconds> retry_after = {};  // from the header
 };
 
 class Transport {

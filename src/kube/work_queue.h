@@ -57,11 +57,7 @@ class WorkQueueCore {
     TimePoint next_due() const;
 
     // No adds any more; take() gives what is queued (what is only delayed is dropped).
-    void shut_down() {
-        shutting_down_ = true;
-        delayed_.clear();
-        delayed_order_.clear();
-    }
+    void shut_down();
     bool shutting_down() const { return shutting_down_; }
     // Nothing queued and nothing with a worker.
     bool idle() const { return order_.empty() && processing_.empty(); }
