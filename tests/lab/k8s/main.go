@@ -1,16 +1,17 @@
-// One program that is all of Kubernetes and etcd: which one it is, is decided
-// by the name it is called with (a symbolic link per component). Linking them
-// together halves the build and gives one cached file instead of seven.
+// One program that is all of Kubernetes, etcd and two small helpers of the lab:
+// which one it is, is decided by the name it is called with (a symbolic link per
+// component). Linking them together halves the build and gives one cached file
+// instead of nine.
 package main
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
 
 	"github.com/spf13/cobra"
 	"go.etcd.io/etcd/server/v3/etcdmain"
-	genericapiserver "k8s.io/apiserver/pkg/server"
 	"k8s.io/component-base/cli"
 	_ "k8s.io/component-base/logs/json/register"
 	_ "k8s.io/component-base/metrics/prometheus/clientgo"
@@ -29,9 +30,7 @@ var components = map[string]func() *cobra.Command{
 	"kube-controller-manager": controllermanager.NewControllerManagerCommand,
 	"kube-scheduler":          func() *cobra.Command { return scheduler.NewSchedulerCommand() },
 	"kube-proxy":              proxy.NewProxyCommand,
-	"kubelet": func() *cobra.Command {
-		return kubelet.NewKubeletCommand(genericapiserver.SetupSignalContext())
-	},
+	"kubelet":                 func() *cobra.Command { return kubelet.NewKubeletCommand(context.Background()) },
 }
 
 func main() {
@@ -44,11 +43,20 @@ func main() {
 		if err := cli.RunNoErrOutput(cmd.NewDefaultKubectlCommand()); err != nil {
 			kubectlutil.CheckErr(err)
 		}
+	case name == "lab-forward" && len(os.Args) == 3:
+		fail(forward(os.Args[1], os.Args[2]))
+	case name == "lab-open-volumes" && len(os.Args) == 2:
+		fail(openVolumes(os.Args[1]))
 	case components[name] != nil:
 		os.Exit(cli.Run(components[name]()))
 	default:
 		fmt.Fprintf(os.Stderr, "%s: call me as etcd, kubectl, kubelet, kube-apiserver, "+
-			"kube-controller-manager, kube-scheduler or kube-proxy\n", name)
+			"kube-controller-manager, kube-scheduler, kube-proxy, lab-forward or lab-open-volumes\n", name)
 		os.Exit(2)
 	}
+}
+
+func fail(err error) {
+	fmt.Fprintf(os.Stderr, "%s: %v\n", filepath.Base(os.Args[0]), err)
+	os.Exit(1)
 }
