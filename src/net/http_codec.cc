@@ -49,10 +49,8 @@ class BeastReader final : public MessageReader {
     explicit BeastReader(const ReadLimits& limits) {
         parser_.eager(true);
         parser_.header_limit(static_cast<std::uint32_t>(limits.header_bytes));
-        if (limits.body_bytes)
-            parser_.body_limit(*limits.body_bytes);
-        else
-            parser_.body_limit(boost::none);
+        // Beast 1.74 finds every Content-Length larger than boost::none (basic_parser.ipp, 450).
+        parser_.body_limit(limits.body_bytes.value_or(UINT64_MAX));
     }
 
     void no_body() { parser_.skip(true); }
@@ -100,7 +98,7 @@ class BeastReader final : public MessageReader {
     bool head_done() const override { return parser_.is_header_done(); }
     bool done() const override { return parser_.is_done(); }
     bool keep_alive() const override { return parser_.keep_alive(); }
-    bool too_large() const override { return too_large_; }
+    Fault fault() const override { return fault_; }
     bool untouched() const override { return !touched_; }
 
     bool expects_continue() const override {
@@ -145,7 +143,9 @@ class BeastReader final : public MessageReader {
     }
 
     Error fail(const error_code& ec) {
-        too_large_ = ec == http::error::body_limit || ec == http::error::header_limit;
+        fault_ = ec == http::error::body_limit     ? Fault::BodyTooLarge
+                 : ec == http::error::header_limit ? Fault::HeaderTooLarge
+                                                   : Fault::Malformed;
         return make_error(ErrorKind::Invalid, "no acceptable HTTP message", ec.message());
     }
 
@@ -154,7 +154,7 @@ class BeastReader final : public MessageReader {
     };
     Parser parser_;
     std::string pending_;
-    bool too_large_ = false;
+    Fault fault_ = Fault::None;
     bool touched_ = false;
 };
 

@@ -23,13 +23,15 @@ struct ReadLimits {
 
 class MessageReader {
   public:
+    enum class Fault { None, Malformed, HeaderTooLarge, BodyTooLarge };
+
     static std::unique_ptr<MessageReader> for_request(const ReadLimits& limits);
     // `to_head`: the answer to a HEAD request has a length but no body.
     static std::unique_ptr<MessageReader> for_response(const ReadLimits& limits, bool to_head);
     virtual ~MessageReader() = default;
 
-    // Takes bytes and answers how many belong to this message; fewer only if it is complete. Each
-    // error's kind is Invalid; too_large() tells the reason apart.
+    // Takes bytes and answers how many belong to this message; fewer only if it is complete. An
+    // error is Invalid; fault() says what is wrong.
     virtual Result<std::size_t> feed(const char* data, std::size_t size) = 0;
     // The connection ended. True if that completes the message.
     virtual bool feed_eof() = 0;
@@ -37,7 +39,7 @@ class MessageReader {
     virtual bool head_done() const = 0;
     virtual bool done() const = 0;
     virtual bool keep_alive() const = 0;
-    virtual bool too_large() const = 0;
+    virtual Fault fault() const = 0;
     // Nothing of the message has arrived.
     virtual bool untouched() const = 0;
     virtual bool expects_continue() const = 0;

@@ -106,6 +106,7 @@ void Connection::limit(Duration time, Method then) {
 }
 
 void Connection::begin() {
+    self_ = shared_from_this();
     const auto& options = shared_->options;
     if (!options.tls) return start_reading();
     limit(options.request_timeout, &Connection::give_up);
@@ -168,7 +169,9 @@ bool Connection::feed(const char* data, std::size_t size) {
     const bool had_head = reader_->head_done();
     const auto used = reader_->feed(data, size);
     if (!used) {
-        refuse(!reader_->too_large() ? 400 : reader_->head_done() ? 413 : 431);
+        using Fault = MessageReader::Fault;
+        const auto fault = reader_->fault();
+        refuse(fault == Fault::BodyTooLarge ? 413 : fault == Fault::HeaderTooLarge ? 431 : 400);
         return false;
     }
     if (reader_->done()) {
@@ -333,6 +336,7 @@ void Connection::close(bool clean) {
     if (state_ == State::Closed) return;
     const bool handling = state_ == State::Handling;
     state_ = State::Closed;
+    const auto until_the_end = std::move(self_);
     timer_.cancel();
     channel_.close(clean);
     reader_.reset();

@@ -83,6 +83,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
     const std::shared_ptr<ServerShared> shared_;
     const std::weak_ptr<IoLoop> loop_;
+    // Until closed: while a handler thinks, or a disk is read, nobody else may hold us.
+    std::shared_ptr<Connection> self_;
     Channel channel_;
     IoTimer timer_;
     State state_ = State::Handshake;
