@@ -1,4 +1,9 @@
-"""The local Kubernetes (tests/lab) as tests, demo and tools use it: by its command line."""
+#!/usr/bin/python3
+"""The local Kubernetes (tests/lab) as tests, demo and tools use it: by its command line.
+
+As a program: lab_client.py PROGRAM builds what the lab needs, unless it is there, and prints the
+path of kubectl, helm or another of its programs.
+"""
 
 import os
 import subprocess
@@ -10,7 +15,15 @@ LAB = ROOT / "tests" / "lab" / "lab"
 sys.dont_write_bytecode = True  # the checkout stays clean, also when run as root
 sys.path.insert(0, str(LAB.parent))
 
-from lablib.settings import default_name  # noqa: E402
+from lablib import binaries  # noqa: E402
+from lablib.settings import default_name, settings  # noqa: E402
+
+
+def program(name):
+    """The path of kubectl, helm, ..., built if need be."""
+    lab = settings()
+    binaries.ensure(lab)
+    return str(binaries.path(lab, name))
 
 
 def lab_name(purpose):
@@ -43,4 +56,9 @@ class Lab:
         """What `eval "$(lab env)"` would add to the environment, and where the lab is."""
         lines = self("env", capture=True).stdout.splitlines()
         pairs = dict(line.removeprefix("export ").split("=", 1) for line in lines)
-        return {key: value.strip("'\"") for key, value in pairs.items()} | {"MATRIARCH_LAB": str(LAB)}
+        tools = {"MATRIARCH_LAB": str(LAB), "KUBECTL": program("kubectl"), "HELM": program("helm")}
+        return {key: value.strip("'\"") for key, value in pairs.items()} | tools
+
+
+if __name__ == "__main__":
+    print(program(sys.argv[1]))

@@ -59,6 +59,30 @@ def ctest(tier, build, environment=None, jobs=1):
     return outcome
 
 
+def pytest(tier, folder, report, environment=None):
+    """The Python tests of a folder."""
+    report.unlink(missing_ok=True)
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "pytest_report",
+               "--quiet", "--tb=short", "--no-header", str(ROOT / "tests" / folder)]
+    tools = {"MATRIARCH_REPORT": str(report), "PYTHONPATH": str(ROOT / "tests" / "tools")}
+    running = subprocess.Popen(command, stdin=subprocess.DEVNULL, cwd=ROOT,
+                               env=os.environ | tools | (environment or {}))
+    try:
+        running.wait()
+    except BaseException:
+        running.send_signal(signal.SIGINT)  # pytest then takes down what it started
+        running.wait()
+        raise
+    outcome = Outcome(tier)
+    if report.exists():
+        counts = json.loads(report.read_text())
+        outcome.passed = counts["passed"]
+        outcome.failures += counts["failed"] + [f"{name} (skipped)" for name in counts["skipped"]]
+    if running.returncode != 0 and not outcome.failures:
+        outcome.failures.append(f"pytest ended with exit status {running.returncode}")
+    return outcome
+
+
 def unit(build):
     return ctest("unit", build, jobs=os.cpu_count())
 
@@ -67,34 +91,19 @@ def integration(build):
     lab = Lab("int")
     try:
         lab.up("--api-only")
-        return ctest("integration", build, lab.environment())
+        environment = lab.environment()
+        outcome = ctest("integration", build, environment)
+        if any((ROOT / "tests" / "integration").glob("*/test_*.py")):
+            scripts = pytest("integration", "integration", build / "scripts.json", environment)
+            outcome.passed += scripts.passed
+            outcome.failures += scripts.failures
+        return outcome
     finally:
         lab.down()
 
 
-def e2e(build):
-    folder = ROOT / "build" / "e2e"
-    results = folder / "results.json"
-    results.unlink(missing_ok=True)
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q", "--tb=short",
-               "--no-header", str(ROOT / "tests" / "e2e")]
-    running = subprocess.Popen(command, stdin=subprocess.DEVNULL, cwd=ROOT)
-    try:
-        running.wait()
-    except BaseException:
-        running.send_signal(signal.SIGINT)  # pytest then takes its lab down
-        running.wait()
-        raise
-    outcome = Outcome("e2e")
-    if not results.exists():
-        outcome.failures.append(f"pytest ended with exit status {running.returncode} and no results")
-        return outcome
-    counts = json.loads(results.read_text())
-    outcome.passed = counts["passed"]
-    outcome.failures += counts["failed"] + [f"{name} (skipped)" for name in counts["skipped"]]
-    if running.returncode != 0 and not outcome.failures:
-        outcome.failures.append(f"pytest ended with exit status {running.returncode}")
-    return outcome
+def e2e(_build):
+    return pytest("e2e", "e2e", ROOT / "build" / "e2e" / "report.json")
 
 
 TIERS = {"unit": unit, "integration": integration, "e2e": e2e}

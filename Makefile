@@ -1,0 +1,79 @@
+# Two commands for a newcomer: `make demo` and `make test`. Each installs what it needs.
+# `make` alone lists all targets.
+
+PRESET ?= dev
+JOBS   ?= $(shell nproc)
+TOOLS  := tests/tools
+PYTHON := /usr/bin/python3
+# Where Go's own installer and Debian's packages put it.
+export PATH := $(PATH):/usr/local/go/bin:/usr/lib/go/bin
+export PYTHONDONTWRITEBYTECODE = 1
+
+.DEFAULT_GOAL := help
+.PHONY: help setup build unit integration e2e test demo demo-down sanitize format format-check \
+        lint image manifests manifests-check clean
+
+help: ## Show this list
+	@awk -F ':[^#]*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## Install the packages that building and testing need (Debian; root or sudo)
+	@tests/setup.sh
+
+build: ## Build everything (PRESET=dev, release, asan, tsan)
+	@tests/setup.sh build
+	@$(TOOLS)/build.sh $(PRESET) $(JOBS)
+
+unit: build ## Run the unit tests
+	@tests/setup.sh test
+	@$(PYTHON) $(TOOLS)/run_tests.py --preset $(PRESET) unit
+
+integration: build ## Run the tests that need a real etcd and kube-apiserver
+	@tests/setup.sh test lab
+	@$(PYTHON) $(TOOLS)/run_tests.py --preset $(PRESET) integration
+
+e2e: ## Run the tests on three real nodes: Helm install, faults (MATRIARCH_KEEP=1 leaves the lab up)
+	@tests/setup.sh test lab
+	@$(PYTHON) $(TOOLS)/run_tests.py e2e
+
+test: ## Run every tier of tests
+	@tests/setup.sh build test lab
+	@$(TOOLS)/build.sh dev $(JOBS)
+	@$(PYTHON) $(TOOLS)/run_tests.py unit integration e2e
+
+demo: ## Install on a real Kubernetes, lose the master, and watch (KUBECONFIG and IMAGE, or a local one)
+	@tests/setup.sh lab
+	@$(PYTHON) tests/demo/demo.py up
+
+demo-down: ## Remove everything that the demo made
+	@$(PYTHON) tests/demo/demo.py down
+
+sanitize: ## Run unit and integration tests under ASan with UBSan, and under TSan
+	@tests/setup.sh build test lab
+	@$(TOOLS)/sanitize.sh $(JOBS)
+
+format: ## Format the C++ code
+	@tests/setup.sh lint
+	@$(TOOLS)/format.sh fix
+
+format-check: ## Check that the C++ code is formatted
+	@tests/setup.sh lint
+	@$(TOOLS)/format.sh check
+
+lint: manifests-check ## Check layers, headers, clang-tidy, scripts, and that rendered files are current
+	@tests/setup.sh build lint
+	@$(TOOLS)/lint.sh $(JOBS)
+
+image: ## Build the image of operator and agent (IMAGE=matriarch:dev) in the lab's store
+	@tests/setup.sh lab
+	@tests/lab/lab image build -t $(or $(IMAGE),matriarch:dev) .
+
+manifests: ## Render install.yaml, the chart's CRD and docs/reference.md from their sources
+	@tests/setup.sh lab
+	@HELM=$$($(TOOLS)/lab_client.py helm) PYTHON=$(PYTHON) $(TOOLS)/render-manifests.sh
+
+manifests-check: ## Check that they are current
+	@tests/setup.sh lab
+	@HELM=$$($(TOOLS)/lab_client.py helm) PYTHON=$(PYTHON) $(TOOLS)/render-manifests.sh --check
+
+clean: ## Remove what was built in this checkout
+	rm -rf build
