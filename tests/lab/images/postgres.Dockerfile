@@ -1,5 +1,6 @@
 # A stand-in for the official postgres image, from Debian's packages: the same user,
-# folders and PATH, without the JIT and its LLVM, which are most of the size.
+# folders and PATH, but half the size: without the JIT and its LLVM, and without Perl,
+# which only Debian's wrappers around several installed versions need.
 ARG BASE
 FROM ${BASE} AS install
 ARG VERSION
@@ -9,9 +10,11 @@ RUN groupadd --system --gid 999 postgres \
  && echo 'create_main_cluster = false' > /etc/postgresql-common/createcluster.conf \
  && apt-get update \
  && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends postgresql-${VERSION} \
- && dpkg --purge --force-depends $(dpkg-query -W -f '${Package}\n' 'libllvm*' 'libz3-*') \
+ && dpkg --purge --force-depends $(dpkg-query -W -f '${Package}\n' 'libllvm*' 'libz3-*' \
+      perl 'perl-modules*' 'libperl5*' locales libc-l10n) \
+ && find /usr/bin -lname '*pg_wrapper' -delete \
  && rm -rf /usr/lib/postgresql/${VERSION}/lib/llvmjit* /usr/lib/postgresql/${VERSION}/lib/bitcode \
-      /var/lib/apt/lists/* /var/cache/apt/*.bin /var/cache/debconf/*-old /var/log/* \
+      /var/lib/apt/lists/* /var/cache/apt/* /var/cache/debconf/*-old /var/log/* \
       /usr/share/doc/* /usr/share/man/* /usr/share/locale/* /usr/share/postgresql/*/man \
  && mkdir -p /docker-entrypoint-initdb.d /var/lib/postgresql/data /var/run/postgresql \
  && chown -R postgres:postgres /var/lib/postgresql /var/run/postgresql \

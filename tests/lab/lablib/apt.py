@@ -32,12 +32,17 @@ def mirror():
     return [site for site, suite, component in known if (suite, component) == (own, "main")][:1]
 
 
+# What the official slim images configure: no caches, no translations, no manuals.
+SLIM = """\
+Dir::Cache::pkgcache "";
+Dir::Cache::srcpkgcache "";
+DPkg::Post-Invoke { "rm -f /var/cache/apt/archives/*.deb || true"; };
+Acquire::Languages "none";
+"""
+
+
 def slim(root):
-    """What the official slim images configure: no caches, no translations, no manuals."""
-    (root / "etc/apt/apt.conf.d/docker-clean").write_text(
-        'Dir::Cache::pkgcache ""; Dir::Cache::srcpkgcache "";\n'
-        'DPkg::Post-Invoke { "rm -f /var/cache/apt/archives/*.deb || true"; };\n'
-        'Acquire::Languages "none";\n')
+    (root / "etc/apt/apt.conf.d/docker-clean").write_text(SLIM)
     (root / "etc/dpkg/dpkg.cfg.d/docker").write_text(
         "path-exclude /usr/share/doc/*\npath-include /usr/share/doc/*/copyright\n"
         "path-exclude /usr/share/man/*\npath-exclude /usr/share/locale/*\nforce-unsafe-io\n")
@@ -47,7 +52,8 @@ def loan(folder, release):
     """Options for buildah that put the machine's sources and ways of fetching over the image's.
 
     Whole folders that every Debian image has are mounted: a single file, if missing,
-    would stay in the image as an empty one.
+    would stay in the image as an empty one. They are copies and so may be written to,
+    which some packages do on installation.
     """
     own, known = sources()
     if not known:
@@ -62,7 +68,7 @@ def loan(folder, release):
     if CERTIFICATES.exists():
         shutil.copy(CERTIFICATES, parts["keyrings"] / "lent-authorities.crt")
         settings.append('Acquire::https::CAInfo "/etc/apt/keyrings/lent-authorities.crt";')
-    settings += ['Acquire::Languages "none";', 'APT::Sandbox::User "root";']
-    (parts["apt.conf.d"] / "lent").write_text("\n".join(settings) + "\n")
+    settings.append('APT::Sandbox::User "root";')  # the chroot of a build has no other
+    (parts["apt.conf.d"] / "lent").write_text("\n".join(settings) + "\n" + SLIM)
     folder.chmod(0o755)
-    return [f"--volume={part}:/etc/apt/{name}:ro" for name, part in parts.items()]
+    return [f"--volume={part}:/etc/apt/{name}" for name, part in parts.items()]

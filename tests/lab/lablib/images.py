@@ -100,6 +100,9 @@ class Store:
                             "usr/share/man/*", "usr/share/locale/*", "usr/share/info/*"):
                 for path in root.glob(pattern):
                     shutil.rmtree(path) if path.is_dir() else path.unlink()
+            # Packages put alternatives there and fail without.
+            for section in ("man1", "man7"):
+                (root / "usr/share/man" / section).mkdir()
             apt.slim(root)
             self.commit_folder(stored, root, "--cmd", "bash")
         finally:
