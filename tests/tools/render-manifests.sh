@@ -1,11 +1,12 @@
 #!/bin/sh
 # Makes what is derived from crds/ and charts/: the chart's copy of the CRD, manifests/install.yaml,
 # docs/reference.md. With --check it changes nothing and fails if one of them is not current.
-# HELM and PYTHON may name the programs.
+# HELM and PYTHON may name the programs; without HELM it is the one of the path, or of the lab's cache.
 set -eu
 
 root=$(cd "$(dirname "$0")/../.." && pwd)
-helm=${HELM:-helm}
+helm=${HELM:-$(command -v helm || ls -t "${MATRIARCH_CACHE:-$HOME/.cache/matriarch}"/helm-*/helm 2>/dev/null | head -1)}
+[ -n "$helm" ] || { echo "no helm: install it, or let tests/lab/lab up --api-only build it" >&2; exit 2; }
 python=${PYTHON:-python3}
 namespace=matriarch-system
 crd=crds/postgresclusters.matriarch.dev.yaml

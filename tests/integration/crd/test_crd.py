@@ -1,7 +1,7 @@
 """What the API server itself makes of a PostgresCluster: defaults, refusals, messages, scale.
 
-Needs a running API server: KUBECONFIG names it (`tests/lab/lab up --api-only` starts one); KUBECTL
-may name the kubectl. Works in a namespace of its own, which it removes.
+Needs a running API server: of the lab that MATRIARCH_LAB and LAB_NAME name, else the one of
+KUBECONFIG; KUBECTL may name the kubectl. Works in a namespace of its own, which it removes.
     python3 -m unittest -v test_crd          (in this folder)
 """
 
@@ -21,7 +21,8 @@ import cases
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 CRD = ROOT / "crds" / "postgresclusters.matriarch.dev.yaml"
 NAMESPACE = f"crd-{uuid.uuid4().hex[:8]}"
-KUBECTL = shlex.split(os.environ.get("KUBECTL", "kubectl"))
+LAB = os.environ.get("MATRIARCH_LAB", "")
+KUBECTL = shlex.split(os.environ.get("KUBECTL") or f"{LAB} kubectl")
 
 
 def kubectl(*arguments, stdin=None):
