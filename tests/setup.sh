@@ -28,9 +28,14 @@ as_root() {
 
 # The packages of the list that are not installed.
 missing_of() {
+    # shellcheck disable=SC2086
+    installed=$(dpkg-query -W -f '${Package} ${db:Status-Status}\n' $1 2>/dev/null |
+        sed -n 's/ installed$//p' | tr '\n' ' ')
     for package in $1; do
-        status=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null || true)
-        [ "$status" = installed ] || echo "$package"
+        case " $installed" in
+            *" $package "*) ;;
+            *) echo "$package" ;;
+        esac
     done
 }
 

@@ -18,7 +18,9 @@ below MATRIARCH_CACHE (~/.cache/matriarch). LAB_NAME is the default of --name.""
 
 
 def main():
-    arguments = parser().parse_args()
+    own, passed_on = split(sys.argv[1:])
+    arguments = parser().parse_args(own)
+    arguments.passed_on = passed_on
     try:
         lab = settings(arguments.name)
         if arguments.root(arguments) and os.geteuid() != 0:
@@ -30,6 +32,16 @@ def main():
     except KeyboardInterrupt:
         print("lab: interrupted; repeat the command, or clean up with: lab down", file=sys.stderr)
         return 130
+
+
+def split(words):
+    """What is the lab's own, and what is kubectl's or helm's: their options look like ours."""
+    for at, word in enumerate(words):
+        if word in ("kubectl", "helm") and words[at - 1:at] != ["--name"]:
+            return words[:at + 1], words[at + 1:]
+        if not word.startswith("-") and words[at - 1:at] != ["--name"]:
+            break
+    return words, []
 
 
 def become_root(lab, arguments):
@@ -64,15 +76,11 @@ def env(lab, arguments):
     print(labs.environment(lab))
 
 
-def kubectl(lab, arguments):
+def pass_on(lab, arguments):
     lab.require_up()
-    program(lab, arguments.name_of_program, arguments.rest)
-
-
-def program(lab, name, arguments):
     os.environ["KUBECONFIG"] = str(lab.kubeconfig)
-    path = binaries.path(lab, name)
-    os.execv(path, [name, *arguments])
+    name = arguments.program
+    os.execv(binaries.path(lab, name), [name, *arguments.passed_on])
 
 
 def load(lab, arguments):
@@ -198,9 +206,8 @@ def parser():
     add("status", status, "what runs; exit status 0 if all is well")
     add("env", env, "print the environment for: eval \"$(lab env)\"")
     for name in ("kubectl", "helm"):
-        one = add(name, kubectl, f"run {name} on this lab")
-        one.set_defaults(name_of_program=name)
-        one.add_argument("rest", nargs=argparse.REMAINDER, metavar="ARGS")
+        one = add(name, pass_on, f"run {name} on this lab; all that follows is {name}'s")
+        one.set_defaults(program=name)
     one = add("load", load, "bring images into every node", always)
     one.add_argument("images", nargs="+", metavar="IMAGE")
     one = add("node", node, "faults of a node: power, freezing, network", always)

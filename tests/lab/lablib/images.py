@@ -110,15 +110,18 @@ class Store:
 
     def build_postgres(self, version):
         stored = full_name(f"postgres:{version}")
-        if self.id(stored):
-            return stored
+        dockerfile = HERE / "images" / "postgres.Dockerfile"
+        # A second name tells by which Dockerfile it was made.
+        recipe = hashlib.sha256(dockerfile.read_bytes()).hexdigest()[:10]
+        made = f"localhost/lab/postgres:{version}-{recipe}"
         base = self.ensure_base(POSTGRES_RELEASE[version])
         with lock(self.lab.cache / "images.lock", "making images"):
-            if not self.id(stored):
+            if not self.id(made):
                 with step(f"made {stored}"):
                     progress(f"  making {stored}; progress in {self.log}")
-                    self.build(stored, HERE / "images", HERE / "images" / "postgres.Dockerfile",
+                    self.build(made, dockerfile.parent, dockerfile,
                                build_args=[f"BASE={base}", f"VERSION={version}"])
+            self.run("tag", made, stored)
         return stored
 
     def build(self, stored, context, dockerfile, target=None, build_args=(), log=None):
