@@ -232,7 +232,7 @@ REFUSED = [
      "spec.pod.labels: keys under matriarch.dev/ belong to the operator"),
     ("a reserved annotation", {"pod": {"annotations": {"x.matriarch.dev/y": "x"}}},
      "spec.pod.annotations: keys under matriarch.dev/ belong to the operator"),
-    ("an unknown field", {"replicas": 3}, 'unknown field "replicas"'),
+    ("an unknown field", {"replicas": 3}, 'unknown field "spec.replicas"'),
 ]
 
 # Names of clusters, with a part of the message or None.
