@@ -9,7 +9,8 @@ function(matriarch_layer name)
     file(GLOB headers CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.h)
     list(FILTER sources EXCLUDE REGEX "_main\\.cc$")
 
-    set(root ${CMAKE_BINARY_DIR}/layers/${name})
+    # Shared by all build folders, so that ccache finds an object made for another preset.
+    set(root ${CMAKE_SOURCE_DIR}/build/layers/${name})
     file(MAKE_DIRECTORY ${root})
     file(CREATE_LINK ${CMAKE_CURRENT_SOURCE_DIR} ${root}/${name} SYMBOLIC)
 
