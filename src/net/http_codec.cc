@@ -46,11 +46,13 @@ struct GatheredBody {
 template <bool isRequest>
 class BeastReader final : public MessageReader {
   public:
-    explicit BeastReader(const ReadLimits& limits) {
+    explicit BeastReader(const ReadLimits& limits) : body_limit_(limits.body_bytes) {
         parser_.eager(true);
         parser_.header_limit(static_cast<std::uint32_t>(limits.header_bytes));
-        // Beast 1.74 finds every Content-Length larger than boost::none (basic_parser.ipp, 450).
-        parser_.body_limit(limits.body_bytes.value_or(UINT64_MAX));
+        // The body's limit is checked here: Beast 1.74 finds every Content-Length larger than
+        // boost::none, and goes on after a response beyond the limit whose body came with its head
+        // (basic_parser.ipp: finish_header() has advanced the state, put() drops the error).
+        parser_.body_limit(UINT64_MAX);
     }
 
     void no_body() { parser_.skip(true); }
@@ -70,11 +72,8 @@ class BeastReader final : public MessageReader {
             const std::size_t took =
                 parser_.put(boost::asio::const_buffer(input + used, available - used), ec);
             used += took;
-            if (ec == http::error::need_more) {
-                if (took == 0) break;
-                continue;
-            }
-            if (ec) return fail(ec);
+            if (ec && ec != http::error::need_more) return fail(ec);
+            if (beyond_limit()) return fail(http::error::body_limit);
             if (took == 0) break;
         }
         if (parser_.is_done()) {
@@ -142,6 +141,12 @@ class BeastReader final : public MessageReader {
         return out;
     }
 
+    bool beyond_limit() const {
+        if (!body_limit_ || !parser_.is_header_done() || parser_.skip()) return false;
+        return content_length().value_or(0) > *body_limit_ ||
+               parser_.get().body().size() > *body_limit_;
+    }
+
     Error fail(const error_code& ec) {
         fault_ = ec == http::error::body_limit     ? Fault::BodyTooLarge
                  : ec == http::error::header_limit ? Fault::HeaderTooLarge
@@ -152,6 +157,7 @@ class BeastReader final : public MessageReader {
     struct Parser : http::parser<isRequest, GatheredBody> {
         using http::parser<isRequest, GatheredBody>::parser;
     };
+    const std::optional<std::uint64_t> body_limit_;
     Parser parser_;
     std::string pending_;
     Fault fault_ = Fault::None;
