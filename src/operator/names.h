@@ -28,6 +28,7 @@ inline constexpr std::string_view kManagedByLabel = "app.kubernetes.io/managed-b
 inline constexpr std::string_view kContentHashAnnotation = "matriarch.dev/content-hash";
 inline constexpr std::string_view kRestartHashAnnotation = "matriarch.dev/restart-hash";
 inline constexpr std::string_view kClaimAnnotation = "matriarch.dev/claim-template";
+inline constexpr std::string_view kAddressTypeAnnotation = "matriarch.dev/address-type";
 inline constexpr std::string_view kStampAnnotation = "matriarch.dev/stamp";  // "epoch.sequence"
 
 inline constexpr int kPostgresPort = 5432;

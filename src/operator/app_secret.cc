@@ -1,0 +1,112 @@
+#include "operator/app_secret.h"
+
+#include <nlohmann/json.hpp>
+
+#include "net/crypto.h"
+#include "operator/env_keys.h"
+#include "operator/names.h"
+#include "operator/object_meta.h"
+#include "operator/uri.h"
+
+namespace matriarch::op {
+namespace {
+
+std::string find(const StringMap& map, std::string_view key) {
+    const auto found = map.find(std::string(key));
+    return found == map.end() ? std::string() : found->second;
+}
+
+std::string random_bytes(Random& random, std::size_t count) {
+    std::string out;
+    while (out.size() < count) {
+        std::uint64_t bits = random.next();
+        for (int i = 0; i < 8 && out.size() < count; ++i, bits >>= 8)
+            out += static_cast<char>(bits & 0xff);
+    }
+    return out;
+}
+
+// The salt makes each new verifier another one, and another verifier is another configuration of
+// every instance: the one that is there stays as long as it fits.
+Result<std::string> verifier_for(const std::string& password, const std::string& held,
+                                 Random& random) {
+    if (!held.empty()) {
+        const auto matches = net::scram_matches(held, password);
+        if (matches && *matches) return held;
+    }
+    return net::scram_verifier(password, random_bytes(random, net::kScramSaltBytes));
+}
+
+// PgBouncer's auth_file: double quotes are doubled.
+std::string userlist(const std::string& user, const std::string& password) {
+    const auto quote = [](const std::string& text) {
+        std::string out = "\"";
+        for (const char c : text) out += c == '"' ? std::string("\"\"") : std::string(1, c);
+        return out + "\"";
+    };
+    return quote(user) + " " + quote(password) + "\n";
+}
+
+}  // namespace
+
+Result<StringMap> merge_app_secret(const Cluster& cluster, const std::vector<std::string>& hosts,
+                                   const std::vector<std::string>& read_hosts,
+                                   const std::string& ca_pem, const StringMap& former,
+                                   Random& random) {
+    const ClusterSpec& spec = cluster.spec;
+    std::string password = find(former, kPasswordKey);
+    if (password.empty()) password = random.password(kPasswordLength);
+    auto verifier = verifier_for(password, find(former, kVerifierKey), random);
+    if (!verifier)
+        return make_error(ErrorKind::Invalid,
+                          "Secret " + app_secret(cluster.key.name) +
+                              ", key password: PostgreSQL can't store it; use ASCII characters",
+                          verifier.error().message());
+
+    const auto& schemes = spec.routing.uri_schemes;
+    StringMap out;
+    if (wanted(spec.routing.formats, "env")) out = secret_env(cluster.key, spec, password);
+    out["username"] = spec.owner;
+    out[std::string(kPasswordKey)] = password;
+    out[std::string(kVerifierKey)] = std::move(*verifier);
+    out["dbname"] = spec.database;
+    out["host"] = service_host(cluster.key, master_service(cluster.key.name));
+    out["port"] = std::to_string(kPostgresPort);
+    if (!ca_pem.empty()) out["ca.crt"] = ca_pem;
+    if (wanted(spec.routing.formats, "pgbouncer"))
+        out["userlist.txt"] = userlist(spec.owner, password);
+
+    const UriParts write{hosts,    kPostgresPort, spec.owner,
+                         password, spec.database, Session::ReadWrite};
+    const UriParts read{read_hosts, kPostgresPort, spec.owner,
+                        password,   spec.database, Session::PreferStandby};
+    // libpq's always: psql and most drivers take it.
+    out["uri"] = make_uri(kLibpqScheme, write);
+    out["read_uri"] = make_uri(kLibpqScheme, read);
+    if (wanted(schemes, kAsyncpgScheme)) {
+        out["asyncpg_uri"] = make_uri(kAsyncpgScheme, write);
+        out["asyncpg_read_uri"] = make_uri(kAsyncpgScheme, read);
+    }
+    if (wanted(schemes, kJdbcScheme)) {
+        out["jdbc_uri"] = make_uri(kJdbcScheme, write);
+        out["jdbc_read_uri"] = make_uri(kJdbcScheme, read);
+    }
+    return out;
+}
+
+nlohmann::json secret_object(const Cluster& cluster, const std::string& name, std::string_view type,
+                             std::string_view component, const StringMap& data) {
+    nlohmann::json out =
+        owned_object(cluster, kube::kSecrets, name, cluster_labels(cluster.key.name, component));
+    out["type"] = type;
+    out["data"] = nlohmann::json::object();
+    for (const auto& [key, value] : data) out["data"][key] = net::base64_encode(value);
+    return out;
+}
+
+nlohmann::json app_secret_object(const Cluster& cluster, const StringMap& data) {
+    return secret_object(cluster, app_secret(cluster.key.name), "kubernetes.io/basic-auth", "app",
+                         data);
+}
+
+}  // namespace matriarch::op

@@ -1,0 +1,177 @@
+#include "operator/routing_config.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "operator/env_keys.h"
+#include "operator/names.h"
+#include "operator/object_meta.h"
+#include "operator/route_objects.h"
+
+namespace matriarch::op {
+namespace {
+
+// HAProxy's largest weight; ours go to 1000.
+constexpr int kMaxHaproxyWeight = 256;
+
+std::string join(const std::vector<std::string>& items) {
+    std::string out;
+    for (const std::string& item : items) out += (out.empty() ? "" : ",") + item;
+    return out;
+}
+
+// A name with a line break can't be said in a file of lines. The schema refuses it; here such a
+// file is left out rather than written with a second meaning.
+bool fits_line(const std::string& text) {
+    return std::none_of(text.begin(), text.end(),
+                        [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; });
+}
+
+// pgbouncer.ini: database names like SQL identifiers, values like SQL strings.
+std::string quoted(const std::string& text, char quote) {
+    std::string out(1, quote);
+    for (const char c : text) {
+        if (c == quote) out += quote;
+        out += c;
+    }
+    return out + quote;
+}
+
+std::string service_section(const std::string& name, const std::vector<std::string>& hosts,
+                            const ClusterSpec& spec, std::string_view session) {
+    return "[" + name + "]\nhost=" + join(hosts) + "\nport=" + std::to_string(kPostgresPort) +
+           "\ndbname=" + spec.database + "\nuser=" + spec.owner +
+           "\ntarget_session_attrs=" + std::string(session) + "\n";
+}
+
+std::string_view balance(Strategy strategy) {
+    switch (strategy) {
+        case Strategy::RoundRobin:
+            return "roundrobin";
+        case Strategy::Random:
+            return "random";
+        case Strategy::LeastConnections:
+            return "leastconn";
+    }
+    return "roundrobin";
+}
+
+}  // namespace
+
+std::vector<std::string> hosts_writes_first(const Cluster& cluster, const Routes& routes) {
+    std::vector<std::string> out;
+    if (routes.master) out.push_back(routes.master->host);
+    for (const SlaveRoute& slave : routes.slaves) out.push_back(slave.host);
+    if (out.empty()) out.push_back(service_host(cluster.key, master_service(cluster.key.name)));
+    return out;
+}
+
+std::vector<std::string> hosts_reads_first(const Cluster& cluster, const Routes& routes) {
+    std::vector<std::string> out = hosts_writes_first(cluster, routes);
+    if (routes.master) std::rotate(out.begin(), out.begin() + 1, out.end());
+    return out;
+}
+
+std::string pg_service_conf(const Cluster& cluster, const Routes& routes) {
+    const auto writes = hosts_writes_first(cluster, routes);
+    const std::string& name = cluster.key.name;
+    return "# Written by Matriarch. PGSERVICEFILE names this file; the password is in the Secret " +
+           app_secret(name) + ".\n" + service_section(name, writes, cluster.spec, "read-write") +
+           "\n" + service_section(name + "_master", writes, cluster.spec, "read-write") + "\n" +
+           service_section(name + "_replica", hosts_reads_first(cluster, routes), cluster.spec,
+                           "prefer-standby");
+}
+
+// Services, not instances: HAProxy then follows a failover without a reload.
+std::string haproxy_cfg(const Cluster& cluster) {
+    const ClusterSpec& spec = cluster.spec;
+    const ClusterKey& key = cluster.key;
+    const std::string port = ":" + std::to_string(kPostgresPort);
+    const std::string master = service_host(key, master_service(key.name)) + port;
+    std::string out =
+        "# Written by Matriarch: writes on port 5000, reads on port 5001.\n"
+        "defaults\n"
+        "    mode tcp\n"
+        "    timeout connect 4s\n"
+        "    timeout client 1h\n"
+        "    timeout server 1h\n"
+        "    default-server check inter 1s fall 2 rise 1 on-marked-down shutdown-sessions"
+        " init-addr last,libc,none\n"
+        "\n"
+        "listen " +
+        key.name + "_master\n    bind :5000\n    server master " + master + "\n\nlisten " +
+        key.name + "_replica\n    bind :5001\n    balance " +
+        std::string(balance(spec.routing.strategy)) + "\n";
+    int heaviest = 1;
+    for (int n = 1; n <= spec.slaves; ++n)
+        heaviest = std::max(heaviest, weight_of(spec.routing, n));
+    for (int n = 1; n <= spec.slaves; ++n) {
+        const int weight = weight_of(spec.routing, n);
+        // A small weight is not no weight.
+        const int scaled = std::max(weight > 0 ? 1 : 0, weight * kMaxHaproxyWeight / heaviest);
+        out += "    server slave" + std::to_string(n) + " " +
+               service_host(key, slave_service(key.name, n)) + port + " weight " +
+               std::to_string(scaled) + "\n";
+    }
+    if (spec.routing.fallback_to_master) out += "    server master " + master + " backup\n";
+    return out;
+}
+
+std::string pgbouncer_ini(const Cluster& cluster) {
+    const ClusterSpec& spec = cluster.spec;
+    const ClusterKey& key = cluster.key;
+    const auto database = [&](const std::string& name, const std::string& service) {
+        return quoted(name, '"') + " = host=" + service_host(key, service) +
+               " port=" + std::to_string(kPostgresPort) + " dbname=" + quoted(spec.database, '\'') +
+               "\n";
+    };
+    const std::string& db = spec.database;
+    return "; Written by Matriarch. userlist.txt is in the Secret " + app_secret(key.name) +
+           ".\n"
+           "[databases]\n" +
+           database(db, master_service(key.name)) +
+           database(db + "_master", master_service(key.name)) +
+           database(db + "_replica", slaves_service(key.name)) +
+           "\n[pgbouncer]\n"
+           "listen_addr = *\n"
+           "listen_port = " +
+           std::to_string(kPoolerPort) +
+           "\n"
+           "auth_type = scram-sha-256\n"
+           "auth_file = /etc/pgbouncer/userlist.txt\n"
+           "pool_mode = transaction\n"
+           "max_client_conn = 1000\n"
+           "default_pool_size = 25\n"
+           // Drivers send it with every connection, and it can't be set per transaction.
+           "ignore_startup_parameters = extra_float_digits\n"
+           "server_tls_sslmode = prefer\n"
+           // A master that was lost answers nobody: try again soon.
+           "server_connect_timeout = 3\n"
+           "server_login_retry = 1\n";
+}
+
+StringMap routing_data(const Cluster& cluster, const Routes& routes) {
+    const auto& formats = cluster.spec.routing.formats;
+    StringMap out;
+    if (wanted(formats, "env")) out = public_env(cluster.key, cluster.spec);
+    // Always: everything of ours reads it.
+    out["routes.json"] = to_json(routes);
+    const bool lines = fits_line(cluster.spec.database) && fits_line(cluster.spec.owner);
+    if (wanted(formats, "pg_service") && lines)
+        out["pg_service.conf"] = pg_service_conf(cluster, routes);
+    if (wanted(formats, "haproxy")) out["haproxy.cfg"] = haproxy_cfg(cluster);
+    if (wanted(formats, "pgbouncer") && lines) out["pgbouncer.ini"] = pgbouncer_ini(cluster);
+    return out;
+}
+
+nlohmann::json routing_config_map_object(const Cluster& cluster, const Routes& routes) {
+    const std::string& name = cluster.key.name;
+    nlohmann::json out = owned_object(cluster, kube::kConfigMaps, routing_config_map(name),
+                                      cluster_labels(name, "routing"));
+    out["data"] = routing_data(cluster, routes);
+    out["metadata"]["annotations"] = {{std::string(kStampAnnotation), stamp_of(routes).str()}};
+    seal(out);
+    return out;
+}
+
+}  // namespace matriarch::op

@@ -1,0 +1,80 @@
+#include "operator/uri.h"
+
+#include "kube/resource.h"
+
+namespace matriarch::op {
+namespace {
+
+using kube::percent_encode;
+
+std::string host_port(const std::string& host, int port) {
+    return host + ":" + std::to_string(port);
+}
+
+// "?a=b&c=d"
+std::string query(const std::vector<std::string>& terms) {
+    std::string out;
+    for (const std::string& term : terms) out += (out.empty() ? "?" : "&") + term;
+    return out;
+}
+
+// libpq >= 14, and asyncpg >= 0.28 by the same words.
+std::string session_term(Session session) {
+    return std::string("target_session_attrs=") +
+           (session == Session::ReadWrite ? "read-write" : "prefer-standby");
+}
+
+std::string host_list(const UriParts& parts) {
+    std::string out;
+    for (const std::string& host : parts.hosts)
+        out += (out.empty() ? "" : ",") + host_port(host, parts.port);
+    return out;
+}
+
+std::string credentials(const UriParts& parts) {
+    return percent_encode(parts.user) + ":" + percent_encode(parts.password) + "@";
+}
+
+std::string libpq_uri(const UriParts& parts) {
+    std::vector<std::string> terms;
+    if (parts.session != Session::Any) terms.push_back(session_term(parts.session));
+    return "postgresql://" + credentials(parts) + host_list(parts) + "/" +
+           percent_encode(parts.database) + query(terms);
+}
+
+// SQLAlchemy has no host list in the authority: several hosts are query terms.
+std::string asyncpg_uri(const UriParts& parts) {
+    std::vector<std::string> terms;
+    std::string authority;
+    if (parts.hosts.size() == 1) {
+        authority = host_port(parts.hosts.front(), parts.port);
+    } else {
+        for (const std::string& host : parts.hosts)
+            terms.push_back("host=" + host_port(host, parts.port));
+    }
+    if (parts.session != Session::Any) terms.push_back(session_term(parts.session));
+    return "postgresql+asyncpg://" + credentials(parts) + authority + "/" +
+           percent_encode(parts.database) + query(terms);
+}
+
+std::string jdbc_uri(const UriParts& parts) {
+    std::vector<std::string> terms = {"user=" + percent_encode(parts.user),
+                                      "password=" + percent_encode(parts.password)};
+    if (parts.session == Session::ReadWrite) terms.push_back("targetServerType=primary");
+    if (parts.session == Session::PreferStandby) {
+        terms.push_back("targetServerType=preferSecondary");
+        terms.push_back("loadBalanceHosts=true");
+    }
+    return "jdbc:postgresql://" + host_list(parts) + "/" + percent_encode(parts.database) +
+           query(terms);
+}
+
+}  // namespace
+
+std::string make_uri(std::string_view scheme, const UriParts& parts) {
+    if (scheme == kAsyncpgScheme) return asyncpg_uri(parts);
+    if (scheme == kJdbcScheme) return jdbc_uri(parts);
+    return libpq_uri(parts);
+}
+
+}  // namespace matriarch::op

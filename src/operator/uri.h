@@ -1,0 +1,30 @@
+// Connection URIs for applications: libpq's, SQLAlchemy's for asyncpg, and JDBC's.
+//
+// User, password and database may hold any character; all but the unreserved ones of RFC 3986 are
+// percent-encoded, which also keeps comma lists of URIs unambiguous. Pure; any thread.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace matriarch::op {
+
+inline constexpr std::string_view kLibpqScheme = "postgresql";
+inline constexpr std::string_view kAsyncpgScheme = "postgresql+asyncpg";
+inline constexpr std::string_view kJdbcScheme = "jdbc:postgresql";
+
+// Which of several hosts to take. Any: a Service has chosen already.
+enum class Session { Any, ReadWrite, PreferStandby };
+
+struct UriParts {
+    std::vector<std::string> hosts;  // in the order in which they are tried; one port for all
+    int port = 5432;
+    std::string user, password, database;
+    Session session = Session::Any;
+};
+
+// An unknown scheme is taken for libpq's.
+std::string make_uri(std::string_view scheme, const UriParts& parts);
+
+}  // namespace matriarch::op
