@@ -1,0 +1,117 @@
+"""A pod that writes all the time and knows what it was promised: matriarch-writer."""
+
+import json
+
+from kube import KubeError, wait_for
+
+PATH = "/opt/matriarch/bin/matriarch-writer"
+BOOK = "/book/acknowledged"
+
+
+def writer_pod(name, namespace, image, cluster, writer=1, host=None, every_ms=10, progress=0):
+    """Fits the restricted Pod Security profile. The book is in a folder of the pod: it has no shell
+    and needs no volume."""
+    arguments = ["run", "--book", BOOK, "--verify", "--writer", str(writer), "--every-ms", str(every_ms)]
+    arguments += ["--host", host] if host else []
+    arguments += ["--progress", str(progress)] if progress else []
+    return {
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": {"name": name, "namespace": namespace, "labels": {"app": "matriarch-writer"}},
+        "spec": {
+            "restartPolicy": "Never", "automountServiceAccountToken": False,
+            "enableServiceLinks": False, "terminationGracePeriodSeconds": 5,
+            "securityContext": {"runAsNonRoot": True, "runAsUser": 65532, "runAsGroup": 65532,
+                                "fsGroup": 65532, "seccompProfile": {"type": "RuntimeDefault"}},
+            "volumes": [{"name": "book", "emptyDir": {}}],
+            "containers": [{
+                "name": "writer", "image": image, "imagePullPolicy": "IfNotPresent",
+                "command": [PATH], "args": arguments,
+                "env": [{"name": "MATRIARCH_WRITER_URI", "valueFrom": {
+                    "secretKeyRef": {"name": f"{cluster}-app", "key": "uri"}}}],
+                "volumeMounts": [{"name": "book", "mountPath": "/book"}],
+                "securityContext": {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True,
+                                    "capabilities": {"drop": ["ALL"]}},
+                "resources": {"requests": {"cpu": "10m", "memory": "16Mi"}},
+            }],
+        },
+    }
+
+
+class Writer:
+    """One writer of a cluster: started, asked, stopped. Use it with `with`."""
+
+    def __init__(self, kube, cluster, image, writer=1, service=False, **options):
+        self.kube, self.cluster = kube, cluster
+        self.name = f"{cluster.name}-writer-{writer}"
+        self.number = writer
+        host = f"{cluster.name}-master" if service else None
+        self.manifest = writer_pod(self.name, cluster.namespace, image, cluster.name, writer, host,
+                                   **options)
+
+    def __enter__(self):
+        self.remove()
+        self.kube.apply(self.manifest)
+        self.wait_acknowledged(1, 40)
+        return self
+
+    def __exit__(self, kind, *_):
+        if kind is None or self.pod():
+            self.remove()
+
+    def pod(self):
+        return self.kube.get("pod", self.cluster.namespace, self.name)
+
+    def remove(self):
+        self.kube.delete("pod", self.cluster.namespace, self.name, grace=0)
+        wait_for(f"{self.name} to be gone", lambda: self.pod() is None, 30)
+
+    def journal(self):
+        """What it printed, as objects."""
+        try:
+            text = self.kube.logs(self.cluster.namespace, self.name)
+        except KubeError:
+            return []  # not started yet
+        lines = []
+        for line in text.splitlines():
+            try:
+                lines.append(json.loads(line))
+            except ValueError:
+                lines.append({"event": "said", "text": line})
+        return lines
+
+    def last(self, event):
+        return next((one for one in reversed(self.journal()) if one["event"] == event), None)
+
+    def verify(self, host=None):
+        """Counts now, while it goes on writing: every id in the book must be in the table."""
+        extra = ["--host", host, "--any-server"] if host else []
+        done = self.kube.execute(self.cluster.namespace, self.name, "writer", PATH, "verify", "--book",
+                                 BOOK, "--writer", str(self.number), "--give-up", "30", *extra,
+                                 check=False)
+        assert done.stdout.strip(), f"verify said nothing: {done.stderr}"
+        return json.loads(done.stdout.strip().splitlines()[-1])
+
+    def acknowledged(self):
+        return self.verify()["acknowledged"]
+
+    def wait_acknowledged(self, more, seconds=30):
+        """Until it has written on; a fresh writer until its first row."""
+        def begun():
+            return self.last("started")
+        wait_for(f"{self.name} to start", begun, seconds, every=0.1,
+                 state=lambda: (self.journal()[-3:], ((self.pod() or {}).get("status") or {})))
+        if more > 1:
+            before = self.acknowledged()
+            wait_for(f"{self.name} to write {more} rows", lambda: self.acknowledged() >= before + more,
+                     seconds, every=0.2)
+
+    def outages(self):
+        """The outages that ended: [{ms, host, timeline}]."""
+        return [one for one in self.journal() if one["event"] == "outage-ended"]
+
+    def stop(self):
+        """Ends it, and answers (summary, verdict)."""
+        self.kube.execute(self.cluster.namespace, self.name, "writer", PATH, "stop")
+        wait_for(f"{self.name} to count", lambda: self.last("verified"), 60, every=0.1,
+                 state=lambda: self.journal()[-5:])
+        return self.last("summary"), self.last("verified")
