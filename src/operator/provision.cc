@@ -98,6 +98,8 @@ void HeldObjects::add(const kube::Secret& secret) {
 }
 
 const kube::Meta* HeldObjects::find(const kube::Resource& resource, const std::string& name) const {
+    if (resource.plural == kube::kClaims.plural) return claim(name);
+    if (resource.plural == kube::kSecrets.plural) return secret(name);
     const auto found = objects_.find({std::string(resource.plural), name});
     return found == objects_.end() ? nullptr : &found->second;
 }
@@ -119,8 +121,10 @@ Provision provision_objects(const Cluster& cluster, const WantedInstances& insta
         if (plan_claim(plan, cluster, instance, held, out))
             plan_stateful_set(plan, cluster, instance, agent, held);
     // The volume stays, or goes with the StatefulSet, as its retention policy says.
-    for (const InstanceName& instance : instances.removed)
+    for (const InstanceName& instance : instances.removed) {
         plan.remove(kube::kStatefulSets, stateful_set_name(instance));
+        plan.remove(kube::kSecrets, tls_secret(instance));
+    }
     plan_leftover_positions(plan, cluster);
     return out;
 }

@@ -18,6 +18,7 @@
 #include "kube/objects.h"
 #include "kube/resource.h"
 #include "model/routes.h"
+#include "operator/certificates.h"
 #include "operator/cluster.h"
 #include "operator/instance_objects.h"
 
@@ -59,6 +60,7 @@ class HeldObjects {
     void add(const kube::Claim& claim);
     void add(const kube::Secret& secret);
 
+    // Claims and Secrets too.
     const kube::Meta* find(const kube::Resource& resource, const std::string& name) const;
     const kube::Claim* claim(const std::string& name) const;
     const kube::Secret* secret(const std::string& name) const;
@@ -90,7 +92,8 @@ Provision provision_objects(const Cluster& cluster, const WantedInstances& insta
 // it is stored; until then leaves wait for the next pass.
 Provision provision_certificates(const Cluster& cluster, const WantedInstances& instances,
                                  const HeldObjects& held, const Clock& clock, Random& random,
-                                 StringMap* ca = nullptr);
+                                 StringMap* ca = nullptr,
+                                 std::string_view domain = kDefaultClusterDomain);
 
 // The Secret <cluster>-app.
 Provision provision_app_secret(const Cluster& cluster, const std::vector<std::string>& hosts,

@@ -34,7 +34,8 @@ Provision provision_routes(const Cluster& cluster, const Routes& routes, const H
         if (!slice && addresses.empty()) continue;
         const std::string type = address_type(addresses, held_type);
         if (!held_type.empty() && type != held_type) {
-            plan.remove(kube::kEndpointSlices, service.name);  // the next pass makes it anew
+            plan.remove(kube::kEndpointSlices, service.name);
+            plan.create(kube::kEndpointSlices, endpoint_slice(cluster, service, routes, type));
             continue;
         }
         plan.replace(kube::kEndpointSlices, endpoint_slice(cluster, service, routes, type));

@@ -38,9 +38,6 @@ class SecretPlanner {
         if (!secret) return plan_.create(kube::kSecrets, std::move(object));
         plan_.replace(kube::kSecrets, *secret, std::move(object));
     }
-    void remove(const std::string& name) {
-        if (const kube::Secret* secret = held_.secret(name)) plan_.remove(kube::kSecrets, *secret);
-    }
 
   private:
     const Cluster& cluster_;
@@ -52,7 +49,7 @@ class SecretPlanner {
 
 Provision provision_certificates(const Cluster& cluster, const WantedInstances& instances,
                                  const HeldObjects& held, const Clock& clock, Random& random,
-                                 StringMap* ca) {
+                                 StringMap* ca, std::string_view domain) {
     Provision out;
     SecretPlanner plan(cluster, held, out);
     const std::string ca_name = ca_secret(cluster.key.name);
@@ -69,16 +66,15 @@ Provision provision_certificates(const Cluster& cluster, const WantedInstances& 
     for (const InstanceName& instance : instances.present) {
         const std::string name = tls_secret(instance);
         if (!plan.usable(name)) continue;
-        const auto leaf =
-            ensure_leaf(*data, instance_certificate(cluster.key, instance, cluster.spec.slaves),
-                        plan.data(name), clock, random);
+        const auto leaf = ensure_leaf(
+            *data, instance_certificate(cluster.key, instance, cluster.spec.slaves, domain),
+            plan.data(name), clock, random);
         if (!leaf) {
             out.problems.push_back("Secret " + name + ": " + leaf.error().message());
             continue;
         }
         plan.put(name, "kubernetes.io/tls", "certificates", *leaf);
     }
-    for (const InstanceName& instance : instances.removed) plan.remove(tls_secret(instance));
     return out;
 }
 

@@ -60,8 +60,9 @@ std::string_view balance(Strategy strategy) {
 
 std::vector<std::string> hosts_writes_first(const Cluster& cluster, const Routes& routes) {
     std::vector<std::string> out;
-    if (routes.master) out.push_back(routes.master->host);
-    for (const SlaveRoute& slave : routes.slaves) out.push_back(slave.host);
+    if (routes.master) out.push_back(host_of(cluster.key, routes.master->instance));
+    for (const SlaveRoute& slave : routes.slaves)
+        out.push_back(host_of(cluster.key, slave.instance));
     if (out.empty()) out.push_back(service_host(cluster.key, master_service(cluster.key.name)));
     return out;
 }

@@ -1,0 +1,210 @@
+#include "operator/agent_channel.h"
+
+#include <algorithm>
+
+namespace matriarch::op {
+namespace {
+
+constexpr Duration kPollSlack = seconds(1);  // on top of the wait, before an agent counts as silent
+constexpr Duration kRetryFirst = milliseconds(50);
+constexpr Duration kRetryCap = seconds(1);
+
+Duration retry_delay(int failures) {
+    return std::min(kRetryCap, kRetryFirst * (1 << std::min(failures, 6)));
+}
+
+// What decides something, as against figures that move all the time.
+bool significant(const Report& before, const Report& after) {
+    return before.sequence != after.sequence || before.incarnation != after.incarnation ||
+           before.state != after.state || before.in_recovery != after.in_recovery ||
+           before.writable != after.writable || before.epoch != after.epoch ||
+           before.fenced != after.fenced || before.order != after.order ||
+           before.receiving != after.receiving || before.timeline != after.timeline ||
+           before.slots.size() != after.slots.size() || before.config_hash != after.config_hash ||
+           before.restart_pending != after.restart_pending ||
+           before.parameter_troubles != after.parameter_troubles;
+}
+
+}  // namespace
+
+AgentChannel::AgentChannel(AgentWire& wire, const Clock& clock, kube::Waiter& waiter,
+                           OnNews on_news)
+    : wire_(wire), clock_(clock), waiter_(waiter), on_news_(std::move(on_news)) {}
+
+void AgentChannel::watch(const AgentAddress& address) {
+    std::optional<AgentAddress> former;
+    {
+        std::lock_guard lock(mutex_);
+        Peer& peer = peers_[{address.cluster, address.instance}];
+        if (peer.generation != 0 && peer.known.address == address) return;
+        if (peer.generation != 0) former = peer.known.address;
+        peer.known.address = address;
+        peer.known.reachable = false;
+        peer.known.trouble = "not asked yet";
+        peer.generation = ++generations_;
+        peer.polling = false;
+        peer.failures = 0;
+        peer.next_poll = clock_.now();
+    }
+    if (former) wire_.forget(*former);
+    waiter_.notify();
+}
+
+void AgentChannel::forget(const ClusterKey& cluster, const InstanceName& instance) {
+    std::optional<AgentAddress> address;
+    {
+        std::lock_guard lock(mutex_);
+        const auto found = peers_.find({cluster, instance});
+        if (found == peers_.end()) return;
+        address = found->second.known.address;
+        peers_.erase(found);
+    }
+    wire_.forget(*address);
+}
+
+void AgentChannel::forget(const ClusterKey& cluster) {
+    std::vector<InstanceName> instances;
+    {
+        std::lock_guard lock(mutex_);
+        for (const auto& [key, peer] : peers_)
+            if (key.first == cluster) instances.push_back(key.second);
+    }
+    for (const auto& instance : instances) forget(cluster, instance);
+}
+
+void AgentChannel::set_leadership(Term term, std::string leader, bool valid) {
+    {
+        std::lock_guard lock(mutex_);
+        term_ = term;
+        leader_ = std::move(leader);
+        leading_ = valid;
+    }
+    waiter_.notify();
+}
+
+std::optional<AgentKnowledge> AgentChannel::knowledge(const ClusterKey& cluster,
+                                                      const InstanceName& instance) const {
+    std::lock_guard lock(mutex_);
+    const auto found = peers_.find({cluster, instance});
+    if (found == peers_.end()) return {};
+    return found->second.known;
+}
+
+bool AgentChannel::absorb(Peer& peer, Report report, TimePoint now) {
+    AgentKnowledge& known = peer.known;
+    peer.failures = 0;
+    const bool back = !known.reachable;
+    known.reachable = true;
+    known.trouble.clear();
+    // The answers to a poll and to an order may overtake each other.
+    if (known.report && known.report->incarnation == report.incarnation &&
+        report.clock_reading < known.report->clock_reading)
+        return back;
+    const bool news = back || !known.report || significant(*known.report, report);
+    known.report = std::move(report);
+    known.reported_at = now;
+    return news;
+}
+
+bool AgentChannel::lost(Peer& peer, const Error& error) {
+    const bool news = peer.known.reachable;
+    peer.known.reachable = false;
+    peer.known.trouble = error.message();
+    ++peer.failures;
+    return news;
+}
+
+void AgentChannel::begin_poll(const Key& key, Peer& peer) {
+    Poll poll;
+    poll.term = term_;
+    poll.leader = leader_;
+    if (peer.known.report) {
+        poll.seen = peer.known.report->sequence;
+        poll.incarnation = peer.known.report->incarnation;
+    }
+    // The first poll of an address is answered at once: nothing is known yet.
+    poll.wait = peer.known.reachable ? kPollWait : milliseconds(0);
+    peer.polling = true;
+    wire_.post(peer.known.address, AgentWire::kPollLane, kPollPath, to_json(poll),
+               poll.wait + kPollSlack,
+               [this, key, generation = peer.generation](Result<std::string> body) {
+                   poll_ended(key, generation, std::move(body));
+               });
+}
+
+void AgentChannel::poll_ended(const Key& key, std::uint64_t generation, Result<std::string> body) {
+    bool news = false;
+    {
+        std::lock_guard lock(mutex_);
+        const auto found = peers_.find(key);
+        if (found == peers_.end() || found->second.generation != generation) return;
+        Peer& peer = found->second;
+        peer.polling = false;
+        auto report = body ? report_from_json(*body) : Result<Report>(body.error());
+        if (report && report->pod != peer.known.address.pod)
+            report = make_error(ErrorKind::Unavailable, "another pod answers at this address");
+        if (report) {
+            news = absorb(peer, std::move(*report), clock_.now());
+            peer.next_poll = clock_.now();
+        } else {
+            news = lost(peer, report.error());
+            peer.next_poll = clock_.now() + retry_delay(peer.failures);
+        }
+    }
+    on_news_(key.first, news);
+    waiter_.notify();
+}
+
+void AgentChannel::order(const ClusterKey& cluster, const InstanceName& instance,
+                         const Order& order, Duration timeout, OnAnswer on_answer) {
+    const Key key{cluster, instance};
+    std::optional<AgentAddress> address;
+    std::uint64_t generation = 0;
+    {
+        std::lock_guard lock(mutex_);
+        const auto found = peers_.find(key);
+        if (found != peers_.end()) {
+            address = found->second.known.address;
+            generation = found->second.generation;
+        }
+    }
+    if (!address) {
+        on_answer(make_error(ErrorKind::Unavailable, instance.value + ": no agent is known"));
+        return;
+    }
+    wire_.post(*address, AgentWire::kOrderLane, kOrderPath, to_json(order), timeout,
+               [this, key, generation, on_answer = std::move(on_answer)](Result<std::string> body) {
+                   auto answer =
+                       body ? order_answer_from_json(*body) : Result<OrderAnswer>(body.error());
+                   bool current = false;
+                   if (answer) {
+                       std::lock_guard lock(mutex_);
+                       const auto found = peers_.find(key);
+                       current = found != peers_.end() && found->second.generation == generation;
+                       if (current) absorb(found->second, answer->report, clock_.now());
+                   }
+                   on_answer(answer);
+                   if (current) on_news_(key.first, true);
+               });
+}
+
+void AgentChannel::run(std::stop_token stop) {
+    while (!stop.stop_requested()) {
+        const auto ticket = waiter_.ticket();
+        TimePoint next = TimePoint::max();
+        {
+            std::lock_guard lock(mutex_);
+            const TimePoint now = clock_.now();
+            for (auto& [key, peer] : peers_) {
+                if (peer.polling || !leading_) continue;
+                if (peer.next_poll <= now)
+                    begin_poll(key, peer);
+                else
+                    next = std::min(next, peer.next_poll);
+            }
+        }
+        waiter_.wait(ticket, Deadline{next}, stop);
+    }
+}
+
+}  // namespace matriarch::op

@@ -1,0 +1,113 @@
+// AgentChannel: what every agent last said, and the way to tell it something.
+//
+// One long poll is outstanding at each agent at all times, so a dead postmaster is known after one
+// trip. Orders go on a lane of their own and never queue behind a poll; their answers carry a fresh
+// report. Thread-safe: callbacks of the wire, workers and run() meet under one mutex. Silence is
+// kept as silence: `reachable` turns false at once, the last report stays with its time.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <mutex>
+#include <optional>
+#include <stop_token>
+#include <string>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "kube/waiter.h"
+#include "model/ids.h"
+#include "model/report.h"
+
+namespace matriarch::op {
+
+// Where an agent is reached. `pod` tells the pods of one instance apart.
+struct AgentAddress {
+    ClusterKey cluster;
+    InstanceName instance;
+    PodUid pod;
+    std::string ip;
+    std::string server_name;  // verified in the agent's certificate
+    friend bool operator==(const AgentAddress&, const AgentAddress&) = default;
+};
+
+// The network, as an interface: production posts over mutual TLS, a simulation delivers by itself.
+class AgentWire {
+  public:
+    enum Lane { kPollLane = 0, kOrderLane = 1 };
+    using Callback = std::function<void(Result<std::string> body)>;
+
+    virtual ~AgentWire() = default;
+    // The body of a 200 answer, or an Error; never inside the call, exactly once.
+    virtual void post(const AgentAddress& to, Lane lane, std::string_view path, std::string body,
+                      Duration timeout, Callback callback) = 0;
+    virtual void forget(const AgentAddress& to) = 0;
+};
+
+struct AgentKnowledge {
+    AgentAddress address;
+    std::optional<Report> report;  // the newest, perhaps of an earlier pod of this instance
+    TimePoint reported_at{};       // when it arrived here
+    bool reachable = false;
+    std::string trouble;  // of the last exchange that failed
+};
+
+class AgentChannel {
+  public:
+    // The cluster should be looked at. Urgent: something happened; otherwise only figures moved.
+    using OnNews = std::function<void(const ClusterKey& cluster, bool urgent)>;
+    using OnAnswer = std::function<void(const Result<OrderAnswer>& answer)>;
+
+    AgentChannel(AgentWire& wire, const Clock& clock, kube::Waiter& waiter, OnNews on_news);
+
+    // Polls this agent from now on; a new pod or address of an instance replaces the former.
+    void watch(const AgentAddress& address);
+    // Stops polling and drops the knowledge of one instance, or of a whole cluster.
+    void forget(const ClusterKey& cluster, const InstanceName& instance);
+    void forget(const ClusterKey& cluster);
+
+    // The leadership under which polls are sent; polls are made only while it is valid.
+    void set_leadership(Term term, std::string leader, bool valid);
+
+    std::optional<AgentKnowledge> knowledge(const ClusterKey& cluster,
+                                            const InstanceName& instance) const;
+
+    // Sends an order to the instance's agent; the answer's report is news as well.
+    void order(const ClusterKey& cluster, const InstanceName& instance, const Order& order,
+               Duration timeout, OnAnswer on_answer);
+
+    // Begins the polls that are due; blocks until stopped.
+    void run(std::stop_token stop);
+
+    // The longest that a poll may stay open: min(500 ms, TTL / 6), TTL of 3 s.
+    static constexpr milliseconds kPollWait{500};
+
+  private:
+    using Key = std::pair<ClusterKey, InstanceName>;
+    struct Peer {
+        AgentKnowledge known;
+        std::uint64_t generation = 0;  // of the address: answers to former ones are dropped
+        bool polling = false;
+        TimePoint next_poll{};
+        int failures = 0;
+    };
+
+    void begin_poll(const Key& key, Peer& peer);  // requires the mutex
+    void poll_ended(const Key& key, std::uint64_t generation, Result<std::string> body);
+    // Takes a report over; true if it is news worth an urgent look. Requires the mutex.
+    static bool absorb(Peer& peer, Report report, TimePoint now);
+    static bool lost(Peer& peer, const Error& error);
+
+    AgentWire& wire_;
+    const Clock& clock_;
+    kube::Waiter& waiter_;
+    const OnNews on_news_;
+    mutable std::mutex mutex_;
+    std::map<Key, Peer> peers_;  // guarded by mutex_, like all below
+    std::uint64_t generations_ = 0;
+    Term term_;
+    std::string leader_;
+    bool leading_ = false;
+};
+
+}  // namespace matriarch::op

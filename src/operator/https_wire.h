@@ -1,0 +1,52 @@
+// HttpsWire: AgentWire over mutual TLS, with an identity per cluster.
+//
+// The identity is a client certificate that the operator issues to itself from the cluster's CA, in
+// memory, and renews in time. Thread-safe.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+
+#include "base/clock.h"
+#include "base/random.h"
+#include "model/spec.h"
+#include "net/client.h"
+#include "net/tls.h"
+#include "operator/agent_channel.h"
+
+namespace matriarch::op {
+
+class HttpsWire final : public AgentWire {
+  public:
+    HttpsWire(const Clock& clock, Random& random);
+
+    // The data of the cluster's CA Secret; cheap when nothing changed and nothing is due.
+    Status set_authority(const ClusterKey& cluster, const StringMap& ca);
+    void drop_authority(const ClusterKey& cluster);
+
+    void post(const AgentAddress& to, Lane lane, std::string_view path, std::string body,
+              Duration timeout, Callback callback) override;
+    void forget(const AgentAddress& to) override;
+
+    // Every call that is under way ends with Cancelled.
+    void stop();
+
+  private:
+    struct Authority {
+        StringMap ca;
+        WallTime renew_at{};
+        std::shared_ptr<net::MemoryIdentity> identity;
+    };
+
+    net::PeerAddress peer(const AgentAddress& to) const;
+
+    const Clock& clock_;
+    Random& random_;
+    mutable std::mutex mutex_;
+    std::map<ClusterKey, Authority> authorities_;  // guarded by mutex_
+    net::HttpClient client_;
+};
+
+}  // namespace matriarch::op

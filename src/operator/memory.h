@@ -1,0 +1,64 @@
+// ClusterMemory: what one operator process remembers of one cluster between two looks at it.
+//
+// Nothing here is needed for safety: another operator begins with none of it. One worker at a time
+// has a cluster (the work queue's guarantee) and may use all of it; only `orders` is shared with
+// the callbacks of orders, under its mutex.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+
+#include "base/clock.h"
+#include "decide/observation.h"
+#include "kube/conditions.h"
+#include "model/record.h"
+#include "model/routes.h"
+#include "operator/provision.h"
+#include "operator/status.h"
+
+namespace matriarch::op {
+
+struct SentOrders {
+    std::mutex mutex;
+    std::map<InstanceName, decide::SentOrder> last;  // guarded by mutex, as the next
+    std::map<InstanceName, decide::SentOrder> configured;
+};
+
+// A change of master that is under way or just ended, for the story that people are told.
+struct ChangeUnderWay {
+    TimePoint began;
+    WallTime began_wall;
+    InstanceName from;
+    Epoch epoch;  // before the change
+    std::string why;
+    std::vector<StepTime> steps;
+    TimePoint last_step;
+    std::string loss = "unknown";
+};
+
+struct ClusterMemory {
+    std::string cluster_uid;
+    std::optional<AuthorityRecord> record;  // the newest seen: the cache's or our own write's
+    std::string record_trouble;
+    ResourceVersion live_version;  // of the record as last read live, or written by us
+    std::optional<Routes> published;
+    std::string published_version;  // of the ConfigMap
+    TimePoint published_at{};
+    std::optional<TimePoint> master_failed_since;
+    std::shared_ptr<SentOrders> orders = std::make_shared<SentOrders>();
+    std::optional<ChangeUnderWay> change;
+    std::vector<ChangeOfMaster> history;  // what status does not show yet
+    std::optional<ClusterStatus> written_status;
+    std::map<std::string, std::string> last_conditions;  // type -> status/reason, for events
+    std::map<InstanceName, TimePoint> without_pod_since;
+    TimePoint objects_checked{};
+    HeldObjects uncached;  // of kinds that are not watched
+    TimePoint uncached_read{};
+    std::optional<kube::Condition> objects_condition;
+    std::string objects_for;  // what the last complete ensure pass was made for
+};
+
+}  // namespace matriarch::op

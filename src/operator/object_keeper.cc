@@ -1,0 +1,139 @@
+#include "operator/object_keeper.h"
+
+#include <nlohmann/json.hpp>
+
+#include "operator/certificates.h"
+#include "operator/names.h"
+#include "operator/object_writer.h"
+#include "operator/routing_config.h"
+#include "telemetry/log.h"
+
+namespace matriarch::op {
+namespace {
+
+namespace log = telemetry::log;
+
+constexpr Duration kUncachedPace = std::chrono::minutes(10);
+constexpr int kRounds = 4;  // of planning again after something unknown was found
+
+// Kinds that change so seldom that watching them would cost more than asking.
+struct Uncached {
+    kube::Resource resource;
+    std::string name;
+};
+std::vector<Uncached> uncached(const ClusterKey& cluster) {
+    const std::string account = agent_account(cluster.name);
+    return {{kube::kServiceAccounts, account},
+            {kube::kRoles, account},
+            {kube::kRoleBindings, account},
+            {kube::kDisruptionBudgets, disruption_budget_name(cluster.name)}};
+}
+
+Routes hosts_of(const ClusterMemory& memory, const std::set<InstanceName>& instances) {
+    if (memory.published) return *memory.published;
+    Routes routes;
+    int position = 0;
+    for (const auto& name : instances) {
+        if (position++ == 0) {
+            routes.master = MasterRoute{};
+            routes.master->instance = name;
+        } else {
+            SlaveRoute slave;
+            slave.position = position - 1;
+            slave.instance = name;
+            routes.slaves.push_back(slave);
+        }
+    }
+    return routes;
+}
+
+}  // namespace
+
+ObjectKeeper::ObjectKeeper(kube::Client& client, const Clock& clock, Random& random,
+                           AgentImage agent, std::string cluster_domain)
+    : client_(client),
+      clock_(clock),
+      random_(random),
+      agent_(std::move(agent)),
+      cluster_domain_(std::move(cluster_domain)) {}
+
+Status ObjectKeeper::read_uncached(const Cluster& cluster, ClusterMemory& memory,
+                                   HeldObjects& held) {
+    const bool due =
+        memory.uncached_read == TimePoint{} || clock_.now() - memory.uncached_read > kUncachedPace;
+    if (due) {
+        HeldObjects live;
+        for (const auto& [resource, name] : uncached(cluster.key))
+            if (auto read = read_into(client_, resource, {cluster.key.name_space, name}, live);
+                !read)
+                return read;
+        memory.uncached = std::move(live);
+        memory.uncached_read = clock_.now();
+    }
+    for (const auto& [resource, name] : uncached(cluster.key))
+        if (const auto* meta = memory.uncached.find(resource, name)) held.add(resource, *meta);
+    return {};
+}
+
+Provision ObjectKeeper::plan(const Cluster& cluster, const ClusterMemory& memory,
+                             const WantedInstances& wanted, const HeldObjects& held) {
+    StringMap ca;
+    Provision all = provision_certificates(cluster, wanted, held, clock_, random_, &ca);
+    if (!ca.empty()) {
+        const Routes routes = hosts_of(memory, {wanted.present.begin(), wanted.present.end()});
+        append(all, provision_app_secret(cluster, hosts_writes_first(cluster, routes),
+                                         hosts_reads_first(cluster, routes), trusted_pem(ca), held,
+                                         random_));
+    }
+    append(all, provision_objects(cluster, wanted, agent_, held));
+    return all;
+}
+
+Result<KeeperResult> ObjectKeeper::keep(const Cluster& cluster, const Caches& caches,
+                                        ClusterMemory& memory,
+                                        const std::set<InstanceName>& instances) {
+    const WantedInstances wanted{{instances.begin(), instances.end()}, {}};
+    HeldObjects held = held_in(caches, cluster.key);
+    if (auto read = read_uncached(cluster, memory, held); !read) return read.error();
+
+    KeeperResult out;
+    Provision provision = plan(cluster, memory, wanted, held);
+    for (int round = 0; round < kRounds; ++round) {
+        bool found = false;
+        for (const auto& write : provision.writes) {
+            if (!blind(write) || held.find(write.resource, write.name)) continue;
+            if (auto read =
+                    read_into(client_, write.resource, {cluster.key.name_space, write.name}, held);
+                !read)
+                return read.error();
+            found = found || held.find(write.resource, write.name) != nullptr;
+        }
+        if (!found) break;
+        provision = plan(cluster, memory, wanted, held);
+    }
+    for (const auto& write : provision.writes) {
+        if (auto done = execute(client_, cluster.key, write); !done) {
+            if (done.error().kind != ErrorKind::Conflict) return done.error();
+            log::info("an object moved on", {{"kind", write.resource.kind},
+                                             {"name", write.name},
+                                             {"why", done.error().message()}});
+        }
+        out.wrote = true;
+    }
+    if (out.wrote) memory.uncached_read = TimePoint{};
+    out.condition = objects_condition(provision, cluster.generation);
+    return out;
+}
+
+Status ObjectKeeper::remove_instance(const Cluster& cluster, const Caches& caches,
+                                     const InstanceName& instance) {
+    const HeldObjects held = held_in(caches, cluster.key);
+    const auto provision =
+        provision_objects(cluster, WantedInstances{{}, {instance}}, agent_, held);
+    for (const auto& write : provision.writes)
+        if (write.kind == WriteKind::Delete)
+            if (auto done = execute(client_, cluster.key, write); !done) return done;
+    return {};
+}
+
+}  // namespace matriarch::op

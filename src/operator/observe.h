@@ -1,0 +1,25 @@
+// observe: one cluster's Observation from caches, agents' reports and memory.
+//
+// Reads only; the one place that knows how Kubernetes' objects answer decide's questions.
+#pragma once
+
+#include "base/random.h"
+#include "decide/observation.h"
+#include "kube/leader_election.h"
+#include "operator/agent_channel.h"
+#include "operator/caches.h"
+#include "operator/memory.h"
+
+namespace matriarch::op {
+
+decide::Observation observe(const Cluster& cluster, const Caches& caches,
+                            const AgentChannel& agents, ClusterMemory& memory,
+                            const kube::Leadership& leadership, Random& random);
+
+// The addresses of all agents of a cluster that can be asked.
+std::vector<AgentAddress> agent_addresses(const Cluster& cluster, const Caches& caches);
+
+// Why a pod has no running agent, in one sentence for people; empty if nothing is known.
+std::string pod_trouble(const kube::Pod& pod);
+
+}  // namespace matriarch::op

@@ -1,0 +1,323 @@
+#include "operator/reconciler.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "operator/describe.h"
+#include "operator/names.h"
+#include "operator/observe.h"
+#include "telemetry/log.h"
+
+namespace matriarch::op {
+
+namespace log = telemetry::log;
+
+namespace {
+
+constexpr Duration kKeepPace = seconds(30);  // between two passes over unchanged objects
+constexpr Duration kOrderTimeout = seconds(5);
+
+bool disruptive(OrderKind kind) {
+    return kind == OrderKind::Fence || kind == OrderKind::Promote || kind == OrderKind::Lead ||
+           kind == OrderKind::Initialize || kind == OrderKind::Restart;
+}
+
+std::set<InstanceName> planned_instances(const decide::Observation& seen,
+                                         const decide::Plan& plan) {
+    std::set<InstanceName> out;
+    for (const auto& i : seen.instances)
+        if (i.exists && !i.deleting) out.insert(i.name);
+    for (const auto& step : plan.steps) {
+        if (const auto* create = std::get_if<decide::CreateInstance>(&step.action))
+            out.insert(create->instance);
+        if (const auto* remove = std::get_if<decide::RemoveInstance>(&step.action))
+            out.erase(remove->instance);
+    }
+    return out;
+}
+
+}  // namespace
+
+struct Reconciler::Look {
+    std::shared_ptr<const Cluster> cluster;
+    Caches& caches;
+    ClusterMemory& memory;
+    decide::Observation seen;
+    decide::Plan plan;
+    std::optional<kube::Condition> objects;
+    bool again = false;  // something was written: look at once
+};
+
+Reconciler::Reconciler(World world, AgentImage agent, std::string cluster_domain)
+    : world_(std::move(world)),
+      keeper_(world_.client, world_.clock, world_.random, std::move(agent),
+              std::move(cluster_domain)),
+      records_(world_.client),
+      routes_(world_.client),
+      story_(world_.events, world_.clock) {}
+
+Caches* Reconciler::caches_of(const ClusterKey& key) {
+    for (auto& caches : world_.caches)
+        if (caches->name_space().empty() || caches->name_space() == key.name_space)
+            return caches.get();
+    return nullptr;
+}
+
+ClusterMemory& Reconciler::memory_of(const ClusterKey& key) {
+    std::lock_guard lock(mutex_);
+    auto& memory = memories_[key];
+    if (!memory) memory = std::make_unique<ClusterMemory>();
+    return *memory;
+}
+
+void Reconciler::forget(const ClusterKey& key) {
+    world_.agents.forget(key);
+    world_.wire.drop_authority(key);
+    std::lock_guard lock(mutex_);
+    memories_.erase(key);
+}
+
+Result<Duration> Reconciler::reconcile(const ClusterKey& key) {
+    Caches* caches = caches_of(key);
+    if (caches == nullptr || !caches->synced()) return Duration(milliseconds(200));
+    auto cluster = caches->clusters.get(key.str());
+    if (!cluster) {
+        forget(key);
+        return Duration::max();
+    }
+    ClusterMemory& memory = memory_of(key);
+    if (memory.cluster_uid != cluster->uid) {
+        // Another cluster of the same name: nothing of the former is true of it.
+        forget(key);
+        memory_of(key).cluster_uid = cluster->uid;
+    }
+    if (!world_.leadership().valid(world_.clock.now())) return Duration(seconds(1));
+    Look one{cluster, *caches, memory_of(key), {}, {}, {}, false};
+    return look(one);
+}
+
+Status Reconciler::know_agents(Look& look) {
+    const auto& key = look.cluster->key;
+    const auto secret = look.caches.secrets.get(key.name_space + "/" + ca_secret(key.name));
+    if (!secret) return {};
+    if (auto set = world_.wire.set_authority(key, secret->data); !set) return set;
+    for (const auto& address : agent_addresses(*look.cluster, look.caches))
+        world_.agents.watch(address);
+    return {};
+}
+
+Result<Duration> Reconciler::look(Look& look) {
+    const Cluster& cluster = *look.cluster;
+    ClusterMemory& memory = look.memory;
+    const TimePoint now = world_.clock.now();
+    if (auto known = know_agents(look); !known) return known.error();
+
+    look.seen =
+        observe(cluster, look.caches, world_.agents, memory, world_.leadership(), world_.random);
+    if (cluster.spec_problem) {
+        look.plan.phase = "Blocked";
+        look.plan.findings.push_back({std::string(kSpecValidCondition), false, "SpecInvalid",
+                                      cluster.spec_problem->message()});
+        look.plan.findings.push_back(
+            {std::string(kReadyCondition), false, "SpecInvalid", cluster.spec_problem->message()});
+    } else {
+        look.plan = decide::decide(look.seen, policy_, now);
+        look.plan.findings.push_back(
+            {std::string(kSpecValidCondition), true, "Valid", "the spec can be fulfilled"});
+    }
+    const decide::Plan& plan = look.plan;
+
+    if (plan.master_failed && !memory.master_failed_since) {
+        memory.master_failed_since = now;
+        const auto* master = look.seen.find(look.seen.record->holder);
+        const bool heard = master && master->report;
+        story_.master_failed(cluster, memory, look.seen,
+                             heard
+                                 ? "PostgreSQL is " + std::string(to_string(master->report->state))
+                                 : "its agent is silent");
+    } else if (!plan.master_failed && plan.rule != "finish_promotion") {
+        memory.master_failed_since.reset();
+    }
+    if (plan.phase == "SwitchingOver" && !memory.change)
+        story_.master_failed(cluster, memory, look.seen,
+                             "switchover, request " + cluster.spec.failover.request_id);
+
+    // A failover does not wait for objects that were in place a moment ago.
+    const bool calm = !plan.master_failed && plan.phase != "FailingOver" &&
+                      plan.phase != "SwitchingOver" && !cluster.deleting && !cluster.spec_problem;
+    if (calm) {
+        const auto instances = planned_instances(look.seen, plan);
+        std::string made_for = std::to_string(cluster.generation);
+        for (const auto& i : instances) made_for += "," + i.value;
+        if (memory.objects_for != made_for || now - memory.objects_checked > kKeepPace) {
+            auto kept = keeper_.keep(cluster, look.caches, memory, instances);
+            if (!kept) return kept.error();
+            look.objects = kept->condition;
+            memory.objects_condition = kept->condition;
+            memory.objects_checked = now;
+            // What was written comes back through the caches; then the pass is made again.
+            memory.objects_for = kept->wrote ? "" : made_for;
+            look.again = look.again || kept->wrote;
+        }
+    }
+    for (const auto& step : plan.steps) {
+        if (auto applied = apply(look, step); !applied) {
+            if (applied.error().kind != ErrorKind::Conflict) return applied.error();
+            log::info("observes again",
+                      {{"cluster", cluster.key.str()}, {"why", applied.error().message()}});
+            return Duration(milliseconds(20));
+        }
+    }
+    if (calm) {
+        if (auto labelled = label_pods(look); !labelled) return labelled.error();
+        if (look.seen.published && plan.steps.empty())
+            if (auto mended = routes_.publish(cluster, look.caches, *look.seen.published);
+                !mended && mended.error().kind != ErrorKind::Conflict)
+                return mended.error();
+    }
+    story_.findings(cluster, memory, plan.findings);
+    if (!look.again || plan.steps.empty())
+        if (auto written = write_status(look); !written) return written.error();
+    return look.again ? Duration::zero() : plan.recheck;
+}
+
+Status Reconciler::apply(Look& look, const decide::Step& step) {
+    if (!world_.leadership().valid(world_.clock.now()))
+        return make_error(ErrorKind::Conflict, "leadership ended");
+    return std::visit([&](const auto& action) { return do_step(look, action, step.reason); },
+                      step.action);
+}
+
+Status Reconciler::do_step(Look&, const decide::CreateInstance&, const std::string&) {
+    return {};  // part of the pass over all objects
+}
+
+Status Reconciler::do_step(Look& look, const decide::RemoveInstance& step,
+                           const std::string& reason) {
+    story_.tell(*look.cluster, kube::EventType::Normal, "InstanceRemoved", "Scale",
+                step.instance.value + " is removed, its volume stays: " + reason);
+    world_.agents.forget(look.cluster->key, step.instance);
+    return keeper_.remove_instance(*look.cluster, look.caches, step.instance);
+}
+
+Status Reconciler::do_step(Look& look, const decide::WriteRecord& step, const std::string& reason) {
+    const auto before = look.memory.record;
+    auto stored = records_.write(*look.cluster, step.record);
+    if (!stored) {
+        look.memory.live_version = ResourceVersion();
+        const auto kind = stored.error().kind;
+        if (kind == ErrorKind::AlreadyExists || kind == ErrorKind::NotFound)
+            return make_error(ErrorKind::Conflict, stored.error().message());
+        return stored.error();
+    }
+    look.memory.record = *stored;
+    look.memory.live_version = stored->version;
+    story_.record_written(*look.cluster, look.memory, before, *stored, reason);
+    look.again = true;
+    return {};
+}
+
+Status Reconciler::check_record_live(Look& look) {
+    ClusterMemory& memory = look.memory;
+    if (!memory.record || memory.live_version == memory.record->version) return {};
+    auto live = records_.read(*look.cluster);
+    if (!live) return live.error();
+    if (!*live || (*live)->version != memory.record->version) {
+        memory.record = *live;
+        return make_error(ErrorKind::Conflict, "the record moved on");
+    }
+    memory.live_version = memory.record->version;
+    return {};
+}
+
+Status Reconciler::do_step(Look& look, const decide::SendOrder& step, const std::string& reason) {
+    const Order& order = step.order;
+    if (disruptive(order.kind))
+        if (auto live = check_record_live(look); !live) return live;
+    auto orders = look.memory.orders;
+    const bool configure = order.kind == OrderKind::Configure;
+    {
+        std::lock_guard lock(orders->mutex);
+        auto& sent = configure ? orders->configured[step.to] : orders->last[step.to];
+        sent = {order.id, order.incarnation, world_.clock.now(), ""};
+    }
+    log::info("order", {{"cluster", look.cluster->key.str()},
+                        {"to", step.to.value},
+                        {"order", order.id.value},
+                        {"reason", reason}});
+    const auto key = look.cluster->key;
+    world_.agents.order(
+        key, step.to, order, kOrderTimeout,
+        [orders, key, to = step.to, id = order.id, configure](const Result<OrderAnswer>& answer) {
+            const std::string refusal = !answer            ? answer.error().message()
+                                        : answer->accepted ? std::string()
+                                                           : answer->reason;
+            if (refusal.empty()) return;
+            log::warn("order not accepted", {{"cluster", key.str()},
+                                             {"to", to.value},
+                                             {"order", id.value},
+                                             {"reason", refusal}});
+            std::lock_guard lock(orders->mutex);
+            auto& sent = configure ? orders->configured[to] : orders->last[to];
+            if (sent.id == id) sent.refusal = refusal;
+        });
+    return {};
+}
+
+Status Reconciler::do_step(Look& look, const decide::PublishRoutes& step,
+                           const std::string& reason) {
+    if (auto done = routes_.publish(*look.cluster, look.caches, step.routes); !done) return done;
+    log::info("routes published",
+              {{"cluster", look.cluster->key.str()},
+               {"master", step.routes.master ? step.routes.master->instance.value : "none"},
+               {"epoch", step.routes.epoch.value},
+               {"sequence", step.routes.sequence},
+               {"reason", reason}});
+    look.memory.published = step.routes;
+    look.memory.published_at = world_.clock.now();
+    if (auto change = story_.routes_published(*look.cluster, look.memory, step.routes))
+        look.memory.history.push_back(std::move(*change));
+    look.again = true;
+    return {};
+}
+
+Status Reconciler::label_pods(Look& look) {
+    for (const auto& pod : Caches::of(look.caches.pods, look.cluster->key)) {
+        const InstanceName instance(pod->label(std::string(kInstanceLabel)));
+        if (instance.empty() || pod->deleting()) continue;
+        const std::string role = role_of(look.seen, instance);
+        if (pod->label(std::string(kRoleLabel)) == role) continue;
+        const nlohmann::json patch = {
+            {"metadata", {{"uid", pod->uid}, {"labels", {{std::string(kRoleLabel), role}}}}}};
+        auto patched = world_.client.merge_patch(kube::kPods, pod->object_key(), "", patch);
+        if (!patched && patched.error().kind != ErrorKind::NotFound &&
+            patched.error().kind != ErrorKind::Conflict)
+            return patched.error();
+    }
+    return {};
+}
+
+Status Reconciler::write_status(Look& look) {
+    const Cluster& cluster = *look.cluster;
+    ClusterMemory& memory = look.memory;
+    auto wanted = describe(cluster, look.seen, look.plan, memory.history, world_.clock.wall());
+    if (memory.objects_condition)
+        kube::set_condition(wanted.conditions, *memory.objects_condition, world_.clock.wall());
+    const ClusterStatus& shown = memory.written_status ? *memory.written_status : cluster.status;
+    if (!worth_writing(shown, wanted)) return {};
+    const nlohmann::json object = {
+        {"metadata", {{"name", cluster.key.name}, {"namespace", cluster.key.name_space}}},
+        {"status", encode_status(coarse(wanted))}};
+    kube::ApplyOptions options;
+    options.field_manager = "matriarch-status";
+    options.subresource = "status";
+    auto written = world_.client.apply(kube::kPostgresClusters, object, options);
+    if (!written) {
+        if (written.error().kind == ErrorKind::NotFound) return {};
+        return written.error();
+    }
+    memory.written_status = std::move(wanted);
+    return {};
+}
+
+}  // namespace matriarch::op

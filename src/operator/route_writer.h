@@ -1,0 +1,28 @@
+// RouteWriter: publishes Routes in the ConfigMap and the EndpointSlices of a cluster.
+//
+// Each object is written by compare-and-swap after comparing (epoch, sequence), never by force: an
+// operator that was paused can't put an old answer back (INV-4). The master's EndpointSlice goes
+// first, since connections wait for it; then the ConfigMap, which is the answer that counts; then
+// the other slices. Only what differs is written, so publishing again repairs a publication that
+// was cut short. Blocks; one worker at a time per cluster.
+#pragma once
+
+#include "kube/client.h"
+#include "model/routes.h"
+#include "operator/caches.h"
+#include "operator/cluster.h"
+
+namespace matriarch::op {
+
+class RouteWriter {
+  public:
+    explicit RouteWriter(kube::Client& client) : client_(client) {}
+
+    // Conflict: an object moved on, observe again. Invalid: one belongs to someone else.
+    Status publish(const Cluster& cluster, const Caches& caches, const Routes& routes);
+
+  private:
+    kube::Client& client_;
+};
+
+}  // namespace matriarch::op

@@ -1,0 +1,102 @@
+#include "operator/story.h"
+
+#include "operator/names.h"
+#include "telemetry/log.h"
+
+namespace matriarch::op {
+
+namespace log = telemetry::log;
+
+void Story::tell(const Cluster& cluster, kube::EventType type, const std::string& reason,
+                 const std::string& action, const std::string& note) {
+    kube::Event event;
+    event.regarding = {std::string(kClusterApiVersion), std::string(kClusterKind),
+                       cluster.key.name_space, cluster.key.name, cluster.uid};
+    event.type = type;
+    event.reason = reason;
+    event.action = action;
+    event.note = note;
+    events_.record(std::move(event));
+    log::write(type == kube::EventType::Warning ? log::Level::Warn : log::Level::Info, note,
+               {{"cluster", cluster.key.str()}, {"reason", reason}});
+}
+
+void Story::step(ClusterMemory& memory, const std::string& name) {
+    if (!memory.change) return;
+    const TimePoint now = clock_.now();
+    memory.change->steps.push_back({name, to_ms(now - memory.change->last_step)});
+    memory.change->last_step = now;
+}
+
+void Story::master_failed(const Cluster& cluster, ClusterMemory& memory,
+                          const decide::Observation& seen, const std::string& why) {
+    if (memory.change || !seen.record) return;
+    const TimePoint now = clock_.now();
+    memory.change =
+        ChangeUnderWay{now, clock_.wall(), seen.record->holder, seen.record->epoch, why, {}, now};
+    tell(cluster, kube::EventType::Warning, "MasterFailed", "Failover",
+         seen.record->holder.value + " can't serve: " + why);
+}
+
+void Story::record_written(const Cluster& cluster, ClusterMemory& memory,
+                           const std::optional<AuthorityRecord>& before,
+                           const AuthorityRecord& after, const std::string& reason) {
+    const std::string epoch = std::to_string(after.epoch.value);
+    if (after.phase == Phase::Promoting && (!before || before->epoch != after.epoch)) {
+        step(memory, "chosen");
+        tell(cluster, kube::EventType::Normal, "Promoting", "Failover",
+             "epoch " + epoch + " is " + after.holder.value + "'s: " + reason);
+    } else if (before && before->phase == Phase::Promoting && after.phase == Phase::Serving) {
+        step(memory, "promoted");
+        tell(cluster, kube::EventType::Normal, "Promoted", "Failover",
+             after.holder.value + " accepts writes in epoch " + epoch + ", timeline " +
+                 std::to_string(after.timeline.value));
+    } else if (!before) {
+        tell(cluster, kube::EventType::Normal, "RecordCreated", "Create",
+             after.holder.value + " is to be the first master: " + reason);
+    } else if (before->positions.size() != after.positions.size()) {
+        tell(cluster, kube::EventType::Normal, "Scaling", "Scale",
+             std::to_string(after.positions.size()) + " slaves wanted: " + reason);
+    }
+}
+
+std::optional<ChangeOfMaster> Story::routes_published(const Cluster& cluster, ClusterMemory& memory,
+                                                      const Routes& routes) {
+    if (!memory.change || !routes.master || routes.epoch <= memory.change->epoch) return {};
+    step(memory, "published");
+    const auto& under_way = *memory.change;
+    ChangeOfMaster change;
+    change.time = format_rfc3339(under_way.began_wall);
+    change.epoch = static_cast<std::int64_t>(routes.epoch.value);
+    change.from = under_way.from.value;
+    change.to = routes.master->instance.value;
+    change.reason = under_way.why;
+    change.proof = "confirmed fence";
+    change.duration_ms = to_ms(clock_.now() - under_way.began);
+    change.steps = under_way.steps;
+    change.loss = under_way.loss;
+    std::string split;
+    for (const auto& s : change.steps)
+        split += (split.empty() ? "" : ", ") + s.name + " " + std::to_string(s.duration_ms) + " ms";
+    tell(cluster, kube::EventType::Normal, "MasterChanged", "Failover",
+         change.from + " -> " + change.to + " in " + std::to_string(change.duration_ms) + " ms (" +
+             split + "); loss: " + change.loss);
+    memory.change.reset();
+    return change;
+}
+
+void Story::findings(const Cluster& cluster, ClusterMemory& memory,
+                     const std::vector<decide::Finding>& findings) {
+    for (const auto& finding : findings) {
+        const std::string now = (finding.holds ? "+" : "-") + finding.reason;
+        auto& before = memory.last_conditions[finding.type];
+        if (before == now) continue;
+        const bool first = before.empty();
+        before = now;
+        if (first && finding.holds) continue;
+        tell(cluster, finding.holds ? kube::EventType::Normal : kube::EventType::Warning,
+             finding.reason, "Observe", finding.type + ": " + finding.message);
+    }
+}
+
+}  // namespace matriarch::op

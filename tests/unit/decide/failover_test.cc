@@ -1,0 +1,274 @@
+#include "decide/scene.h"
+
+namespace matriarch::decide {
+namespace {
+
+TEST(Failover, GivenAHealthyCluster_WhenAsked_ThenNothingIsDone) {
+    const Plan plan = Scene::healthy().plan();
+    EXPECT_TRUE(plan.steps.empty());
+    EXPECT_EQ(plan.phase, "Ready");
+}
+
+TEST(Failover, GivenADeadPostmaster_WhenSeen_ThenItIsFencedAndTheSlavesHalt) {
+    Scene s = Scene::healthy();
+    s.postmaster_died(1);
+    const Plan plan = s.plan();
+    ASSERT_EQ(orders_in(plan), 3u);
+    EXPECT_EQ(order_to(plan, 1)->kind, OrderKind::Fence);
+    EXPECT_EQ(order_to(plan, 2)->kind, OrderKind::Halt);
+    EXPECT_EQ(order_to(plan, 3)->kind, OrderKind::Halt);
+    EXPECT_EQ(only<WriteRecord>(plan), nullptr) << "no successor before a proof (INV-1)";
+}
+
+struct Fenced : testing::Test {
+    Scene s = Scene::healthy();
+    void SetUp() override {
+        s.postmaster_died(1);
+        s.fenced(1);
+        s.halted(2);
+        s.halted(3);
+    }
+    const AuthorityRecord* chosen() {
+        plan = s.plan();
+        const auto* write = only<WriteRecord>(plan);
+        return write ? &write->record : nullptr;
+    }
+    Plan plan;
+};
+
+TEST_F(Fenced, GivenAConfirmedFence_WhenSlavesStandStill_ThenSlave1IsRecorded) {
+    const auto* r = chosen();
+    ASSERT_NE(r, nullptr);
+    EXPECT_EQ(r->holder, InstanceName("orders-2"));
+    EXPECT_EQ(r->holder_pod, PodUid("uid-2"));
+    EXPECT_EQ(r->epoch, Epoch(5));
+    EXPECT_EQ(r->epoch_id, EpochId("fresh"));
+    EXPECT_EQ(r->phase, Phase::Promoting);
+    EXPECT_EQ(r->former, InstanceName("orders-1"));
+    EXPECT_EQ(r->reserved, Timeline(3));
+    EXPECT_EQ(r->version, ResourceVersion("10")) << "compare-and-swap";
+    EXPECT_THAT(r->positions,
+                testing::ElementsAre(InstanceName("orders-1"), InstanceName("orders-3")));
+}
+
+TEST_F(Fenced, GivenAReceiverThatRuns_WhenPatienceLasts_ThenNobodyIsChosen) {
+    s.stream(3);
+    s.seen.master_failed_since = kNow - milliseconds(100);
+    EXPECT_EQ(chosen(), nullptr);
+}
+
+TEST_F(Fenced, GivenAFenceOfAnotherPod_WhenItIsNotTheHolders_ThenItProvesNothing) {
+    s.report(1).fenced_by = PodUid("another");
+    s.report(1).pod = PodUid("another");
+    s.at(1).pod = PodUid("another");
+    EXPECT_EQ(chosen(), nullptr);
+}
+
+TEST_F(Fenced, GivenAFenceOnDiskByTheHoldersPod_WhenANewPodReportsIt_ThenItCounts) {
+    s.report(1).pod = s.at(1).pod = PodUid("uid-1b");
+    ASSERT_NE(chosen(), nullptr);
+}
+
+TEST_F(Fenced, GivenAFenceOfAnOlderEpoch_WhenJudged_ThenItProvesNothing) {
+    s.report(1).fenced = Epoch(3);
+    EXPECT_EQ(chosen(), nullptr);
+}
+
+TEST_F(Fenced, GivenSlave1OnAnOlderTimeline_WhenItsLsnIsHigher_ThenItIsNotChosen_INV6) {
+    s.report(2).timeline = Timeline(2);
+    s.report(2).received = Lsn(9999);
+    EXPECT_EQ(chosen()->holder, InstanceName("orders-3"));
+}
+
+TEST_F(Fenced, GivenSlave1Behind_WhenTheOldMasterHasTheWal_ThenItIsChosenAndRescued) {
+    s.report(2).received = s.report(2).replayed = Lsn(400);
+    ASSERT_EQ(chosen()->holder, InstanceName("orders-2"));
+}
+
+TEST_F(Fenced, GivenSlave1Behind_WhenNobodyCanSendTheWal_ThenTheBestSlaveIsChosen) {
+    s.report(2).received = s.report(2).replayed = Lsn(400);
+    s.at(1).reachable = false;
+    EXPECT_EQ(chosen()->holder, InstanceName("orders-3"));
+}
+
+TEST_F(Fenced, GivenReceiveLsnAtTheSegmentsStart_WhenReplayIsFurther_ThenReplayCounts) {
+    s.report(2).received = Lsn(10);  // as after a restart (reference: PAF#225)
+    EXPECT_EQ(chosen()->holder, InstanceName("orders-2"));
+}
+
+TEST_F(Fenced, GivenAllSlavesBeyondMaxLag_WhenTheOldMasterIsAway_ThenNobodyIsPromoted) {
+    s.seen.spec.failover.max_lag = Bytes(100);
+    s.at(1).reachable = false;
+    for (int n : {2, 3}) s.report(n).received = s.report(n).replayed = Lsn(400);
+    EXPECT_EQ(chosen(), nullptr);
+    const auto* f = finding(plan, "FailoverPossible");
+    ASSERT_NE(f, nullptr);
+    EXPECT_THAT(f->message, testing::HasSubstr("600 bytes"));
+}
+
+TEST_F(Fenced, GivenAnExcludedSlave1_WhenChosen_ThenTheNextOneLeads) {
+    s.seen.spec.failover.exclude = {"orders-2"};
+    EXPECT_EQ(chosen()->holder, InstanceName("orders-3"));
+}
+
+TEST_F(Fenced, GivenAPreferredOrder_WhenAllAreEqual_ThenItsFirstLeads) {
+    s.seen.spec.failover.order = {"orders-3"};
+    EXPECT_EQ(chosen()->holder, InstanceName("orders-3"));
+}
+
+TEST_F(Fenced, GivenManualMode_WhenNoTargetIsNamed_ThenTheOldMasterLeadsAgain) {
+    s.seen.spec.failover.mode = FailoverMode::Manual;
+    const auto* r = chosen();
+    ASSERT_NE(r, nullptr);
+    EXPECT_EQ(r->holder, InstanceName("orders-1"));
+    EXPECT_EQ(r->epoch, Epoch(5));
+}
+
+TEST_F(Fenced, GivenManualMode_WhenATargetIsNamed_ThenItLeadsAndTheRequestIsHandled) {
+    s.seen.spec.failover.mode = FailoverMode::Manual;
+    s.seen.spec.failover.target = "slave2";
+    s.seen.spec.failover.request_id = "r1";
+    const auto* r = chosen();
+    ASSERT_NE(r, nullptr);
+    EXPECT_EQ(r->holder, InstanceName("orders-3"));
+    EXPECT_EQ(r->handled_request, "r1");
+}
+
+TEST(Failover, GivenASilentMaster_WhenNothingProvesItsEnd_ThenNobodyIsPromoted) {
+    Scene s = Scene::healthy();
+    s.at(1).reachable = false;
+    const Plan plan = s.plan();
+    EXPECT_EQ(plan.steps.size(), 0u);
+    EXPECT_EQ(finding(plan, "MasterServing")->reason, "MasterSilent");
+}
+
+TEST(Failover, GivenADeadMasterWithoutSlaves_WhenSeen_ThenItStartsInPlace) {
+    Scene s = Scene::healthy();
+    s.postmaster_died(1);
+    s.at(2).reachable = s.at(3).reachable = false;
+    const Plan plan = s.plan();
+    ASSERT_NE(order_to(plan, 1), nullptr);
+    EXPECT_EQ(order_to(plan, 1)->kind, OrderKind::Lead);
+}
+
+TEST(Failover, GivenPausedMode_WhenTheMasterDies_ThenNothingIsDone) {
+    Scene s = Scene::healthy();
+    s.seen.spec.failover.mode = FailoverMode::Paused;
+    s.postmaster_died(1);
+    const Plan plan = s.plan();
+    EXPECT_EQ(orders_in(plan), 0u);
+    EXPECT_EQ(only<WriteRecord>(plan), nullptr);
+}
+
+TEST(Failover, GivenAHigherEpochThanTheRecords_WhenSeen_ThenNothingIsChanged) {
+    Scene s = Scene::healthy();
+    s.report(3).epoch = Epoch(9);
+    const Plan plan = s.plan();
+    EXPECT_TRUE(plan.steps.empty());
+    EXPECT_EQ(finding(plan, "Ready")->reason, "RecordBehind");
+}
+
+struct Promoting : testing::Test {
+    Scene s = Scene::healthy();
+    void SetUp() override {
+        s.postmaster_died(1);
+        s.fenced(1);
+        s.halted(2);
+        s.halted(3);
+        const Plan plan = s.plan();
+        s.seen.record = only<WriteRecord>(plan)->record;
+        s.seen.record->version = ResourceVersion("11");
+    }
+};
+
+TEST_F(Promoting, GivenTheRecordedCandidate_WhenItStandsStill_ThenItIsPromotedAndOthersRepointed) {
+    const Plan plan = s.plan();
+    ASSERT_NE(order_to(plan, 2), nullptr);
+    const Order& promote = *order_to(plan, 2);
+    EXPECT_EQ(promote.kind, OrderKind::Promote);
+    EXPECT_EQ(promote.epoch, Epoch(5));
+    ASSERT_TRUE(promote.proof.has_value());
+    EXPECT_EQ(promote.proof->of, InstanceName("orders-1"));
+    EXPECT_EQ(promote.proof->epoch, Epoch(4));
+    EXPECT_EQ(promote.reserved, Timeline(3));
+    ASSERT_NE(order_to(plan, 3), nullptr);
+    EXPECT_EQ(order_to(plan, 3)->kind, OrderKind::Follow);
+    EXPECT_EQ(order_to(plan, 3)->upstream->instance, InstanceName("orders-2"));
+    EXPECT_EQ(order_to(plan, 1), nullptr) << "the old master rejoins when the new one serves";
+}
+
+TEST_F(Promoting, GivenACandidateBehind_WhenTheOldMasterAnswers_ThenItsWalIsRescued) {
+    s.report(2).received = s.report(2).replayed = Lsn(400);
+    const Plan plan = s.plan();
+    ASSERT_TRUE(order_to(plan, 2)->rescue.has_value());
+    EXPECT_EQ(order_to(plan, 2)->rescue->end, Lsn(1000));
+    EXPECT_EQ(order_to(plan, 2)->rescue->source, InstanceName("orders-1"));
+}
+
+TEST_F(Promoting, GivenAnUnverifiedCandidate_WhenAsked_ThenItIsNotPublished_INV4) {
+    const Plan plan = s.plan();
+    EXPECT_EQ(only<PublishRoutes>(plan), nullptr);
+}
+
+TEST_F(Promoting, GivenAVerifiedCandidate_WhenSeen_ThenTheRecordServes) {
+    s.serve(2);
+    s.report(2).timeline = Timeline(4);
+    const Plan plan = s.plan();
+    const auto* write = only<WriteRecord>(plan);
+    ASSERT_NE(write, nullptr);
+    EXPECT_EQ(write->record.phase, Phase::Serving);
+    EXPECT_EQ(write->record.timeline, Timeline(4));
+    EXPECT_EQ(write->record.epoch, Epoch(5));
+}
+
+TEST_F(Promoting, GivenAMasterOfAnotherEpochId_WhenSeen_ThenItIsNotVerified) {
+    s.serve(2);
+    s.report(2).epoch_id = EpochId("other");
+    EXPECT_EQ(only<WriteRecord>(s.plan()), nullptr);
+}
+
+TEST_F(Promoting, GivenTheNewMasterServes_WhenTheOldOneAnswers_ThenItFollows) {
+    s.serve(2);
+    s.report(2).timeline = Timeline(4);
+    s.seen.record = only<WriteRecord>(s.plan())->record;
+    s.report(1).config_hash = s.at(1).config.hash();
+    const Plan plan = s.plan();
+    ASSERT_NE(order_to(plan, 1), nullptr);
+    EXPECT_EQ(order_to(plan, 1)->kind, OrderKind::Follow);
+    const auto* published = only<PublishRoutes>(plan);
+    ASSERT_NE(published, nullptr);
+    EXPECT_EQ(published->routes.master->instance, InstanceName("orders-2"));
+    EXPECT_EQ(published->routes.epoch, Epoch(5));
+}
+
+TEST(Switchover, GivenARequest_WhenTheTargetIsFit_ThenTheMasterIsStoppedCleanlyFirst) {
+    Scene s = Scene::healthy();
+    s.seen.spec.failover.target = "slave2";
+    s.seen.spec.failover.request_id = "r1";
+    const Plan plan = s.plan();
+    ASSERT_EQ(orders_in(plan), 1u);
+    EXPECT_EQ(order_to(plan, 1)->kind, OrderKind::Fence);
+    EXPECT_TRUE(order_to(plan, 1)->clean);
+}
+
+TEST(Switchover, GivenARequest_WhenItWasHandled_ThenNothingHappens) {
+    Scene s = Scene::healthy();
+    s.seen.spec.failover.target = "slave2";
+    s.seen.spec.failover.request_id = s.seen.record->handled_request = "r1";
+    EXPECT_TRUE(s.plan().steps.empty());
+}
+
+TEST(Switchover, GivenATargetTooFarBehind_WhenRequested_ThenTheReasonIsToldAndNothingChanges) {
+    Scene s = Scene::healthy();
+    s.seen.spec.failover.target = "orders-3";
+    s.seen.spec.failover.request_id = "r1";
+    s.seen.spec.failover.max_lag = Bytes(10);
+    s.report(3).received = s.report(3).replayed = Lsn(500);
+    const Plan plan = s.plan();
+    EXPECT_EQ(orders_in(plan), 0u);
+    ASSERT_NE(finding(plan, "RequestAccepted"), nullptr);
+    EXPECT_THAT(finding(plan, "RequestAccepted")->message, testing::HasSubstr("maxLag allows 10"));
+}
+
+}  // namespace
+}  // namespace matriarch::decide

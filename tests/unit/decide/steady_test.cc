@@ -1,0 +1,141 @@
+#include "decide/scene.h"
+
+namespace matriarch::decide {
+namespace {
+
+TEST(Steady, GivenMoreSlavesWanted_WhenAsked_ThenAPositionIsAppended) {
+    Scene s = Scene::healthy();
+    s.seen.spec.slaves = 3;
+    const auto plan = s.plan();
+    const auto* write = only<WriteRecord>(plan);
+    ASSERT_NE(write, nullptr);
+    EXPECT_EQ(write->record.positions.back(), InstanceName("orders-4"));
+}
+
+TEST(Steady, GivenFewerSlavesWanted_WhenAsked_ThenTheLastPositionLeavesNeverTheMaster) {
+    Scene s = Scene::healthy();
+    s.seen.spec.slaves = 1;
+    const auto plan = s.plan();
+    const auto* write = only<WriteRecord>(plan);
+    ASSERT_NE(write, nullptr);
+    EXPECT_THAT(write->record.positions, testing::ElementsAre(InstanceName("orders-2")));
+    s.seen.record = write->record;
+    const auto next = s.plan();
+    ASSERT_NE(only<RemoveInstance>(next), nullptr);
+    EXPECT_EQ(only<RemoveInstance>(next)->instance, InstanceName("orders-3"));
+}
+
+TEST(Steady, GivenASlaveWithoutAGoal_WhenItsSlotExists_ThenItFollows) {
+    Scene s = Scene::healthy();
+    s.obeyed(3, "", OrderState::None);
+    const auto plan = s.plan();
+    ASSERT_NE(order_to(plan, 3), nullptr);
+    EXPECT_EQ(order_to(plan, 3)->kind, OrderKind::Follow);
+}
+
+TEST(Steady, GivenASlaveWithoutASlot_WhenAsked_ThenItWaitsForIt) {
+    Scene s = Scene::healthy();
+    s.obeyed(3, "", OrderState::None);
+    s.report(1).slots.pop_back();
+    EXPECT_EQ(order_to(s.plan(), 3), nullptr);
+}
+
+TEST(Steady, GivenAnOrderJustSent_WhenAskedAgain_ThenItIsNotRepeatedAtOnce) {
+    Scene s = Scene::healthy();
+    s.obeyed(3, "", OrderState::None);
+    s.at(3).sent = SentOrder{OrderId("follow/4/orders-1"), Incarnation("inc-3"), kNow, ""};
+    EXPECT_EQ(order_to(s.plan(), 3), nullptr);
+    s.at(3).sent->at = kNow - seconds(3);
+    EXPECT_NE(order_to(s.plan(), 3), nullptr);
+}
+
+TEST(Steady, GivenAnOldConfiguration_WhenSeen_ThenItIsSent) {
+    Scene s = Scene::healthy();
+    s.at(2).config.parameters["work_mem"] = "8MB";
+    const auto plan = s.plan();
+    ASSERT_NE(order_to(plan, 2), nullptr);
+    EXPECT_EQ(order_to(plan, 2)->kind, OrderKind::Configure);
+    EXPECT_EQ(orders_in(plan), 1u);
+}
+
+TEST(Steady, GivenPendingRestarts_WhenAllStream_ThenSlavesRestartFirstOneAtATime) {
+    Scene s = Scene::healthy();
+    for (int n : {1, 2, 3}) s.report(n).restart_pending = true;
+    const auto plan = s.plan();
+    ASSERT_EQ(orders_in(plan), 1u);
+    EXPECT_EQ(order_to(plan, 2)->kind, OrderKind::Restart);
+    s.report(2).restart_pending = s.report(3).restart_pending = false;
+    EXPECT_EQ(order_to(s.plan(), 1)->kind, OrderKind::Restart);
+    s.report(3).receiving = false;
+    EXPECT_EQ(order_to(s.plan(), 1), nullptr) << "not while a slave is away";
+}
+
+TEST(Orders, GivenLeadershipEndsSoon_WhenAnOrderIsMade_ThenItIsValidNoLonger) {
+    Scene s = Scene::healthy();
+    s.obeyed(3, "", OrderState::None);
+    s.seen.leadership_until = kNow + milliseconds(700);
+    s.at(3).reported_at = kNow - milliseconds(300);
+    EXPECT_EQ(order_to(s.plan(), 3)->valid_for, milliseconds(1000));
+}
+
+TEST(Routes, GivenADownSlave_WhenSeen_ThenItTakesNoReadsAndTheSequenceRises) {
+    Scene s = Scene::healthy();
+    s.at(2).reachable = false;
+    const auto plan = s.plan();
+    const auto* published = only<PublishRoutes>(plan);
+    ASSERT_NE(published, nullptr);
+    EXPECT_EQ(published->routes.slaves[0].state, RouteState::Down);
+    EXPECT_EQ(published->routes.slaves[0].weight, 0);
+    EXPECT_EQ(published->routes.sequence, s.seen.published->sequence + 1);
+}
+
+TEST(Routes, GivenALaggingSlave_WhenItRecovers_ThenItReturnsBelowHalfTheLimit) {
+    Scene s = Scene::healthy();
+    s.seen.spec.routing.max_lag = milliseconds(1000);
+    s.report(2).lag = milliseconds(1500);
+    s.publish();
+    EXPECT_EQ(s.seen.published->slaves[0].state, RouteState::Lagging);
+    s.report(2).lag = milliseconds(800);
+    EXPECT_EQ(only<PublishRoutes>(s.plan()), nullptr);
+    s.report(2).lag = milliseconds(400);
+    s.publish();
+    EXPECT_EQ(s.seen.published->slaves[0].state, RouteState::Ready);
+}
+
+TEST(Routes, GivenOnlyLagMoved_WhenPublishedAMomentAgo_ThenItWaits) {
+    Scene s = Scene::healthy();
+    s.report(2).lag = milliseconds(2000);
+    s.seen.published_at = kNow - milliseconds(100);
+    EXPECT_EQ(only<PublishRoutes>(s.plan()), nullptr);
+    s.seen.published_at = kNow - seconds(2);
+    EXPECT_NE(only<PublishRoutes>(s.plan()), nullptr);
+}
+
+TEST(Routes, GivenANewerEpochIsPublished_WhenAsked_ThenNothingOlderReplacesIt_INV4) {
+    Scene s = Scene::healthy();
+    s.seen.published->epoch = Epoch(7);
+    s.at(2).reachable = false;
+    EXPECT_EQ(only<PublishRoutes>(s.plan()), nullptr);
+}
+
+TEST(Routes, GivenAMasterWhosePodIsGone_WhenSeen_ThenNobodyIsPublishedAsMaster) {
+    Scene s = Scene::healthy();
+    s.at(1).pod = PodUid("another");
+    const auto plan = s.plan();
+    const auto* published = only<PublishRoutes>(plan);
+    ASSERT_NE(published, nullptr);
+    EXPECT_FALSE(published->routes.master.has_value());
+}
+
+TEST(Routes, GivenNoHealthySlave_WhenFallbackIsOn_ThenReadsGoToTheMaster) {
+    Scene s = Scene::healthy();
+    s.at(2).reachable = s.at(3).reachable = false;
+    s.publish();
+    EXPECT_THAT(read_addresses(*s.seen.published, s.seen.spec.routing),
+                testing::ElementsAre("10.0.0.1"));
+    EXPECT_THAT(position_addresses(*s.seen.published, 1, s.seen.spec.routing),
+                testing::ElementsAre("10.0.0.1"));
+}
+
+}  // namespace
+}  // namespace matriarch::decide
