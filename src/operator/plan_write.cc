@@ -48,7 +48,8 @@ void WritePlanner::apply(const kube::Resource& resource, Json object) {
 }
 
 void WritePlanner::create(const kube::Resource& resource, Json object) {
-    write(WriteKind::Create, resource, name_of(object), {}, std::move(object));
+    const std::string name = name_of(object);  // before the move: arguments have no order
+    write(WriteKind::Create, resource, name, {}, std::move(object));
 }
 
 void WritePlanner::apply_to(const kube::Resource& resource, const kube::Meta& held, Json object) {

@@ -43,8 +43,8 @@ TEST(Names, GivenTheLongestAcceptedName_WhenDerivedNamesAreMade_ThenNoneExceeds6
 }
 
 TEST(Names, GivenAnImpossibleName_WhenChecked_ThenTheMessageNamesFieldAndRemedy) {
-    for (const std::string name : {std::string(47, 'a'), std::string("9lives"), std::string("a.b"),
-                                   std::string("a-"), std::string("Orders"), std::string()}) {
+    for (const std::string& name : {std::string(47, 'a'), std::string("9lives"), std::string("a.b"),
+                                    std::string("a-"), std::string("Orders"), std::string()}) {
         const auto problem = name_problem(name);
         ASSERT_TRUE(problem) << name;
         EXPECT_NE(problem->find("metadata.name"), std::string::npos);

@@ -1,0 +1,189 @@
+#include "operator/routing_config.h"
+
+#include <gtest/gtest.h>
+
+#include <set>
+
+#include "object_fixtures.h"
+#include "operator/app_secret.h"
+#include "operator/env_keys.h"
+
+namespace matriarch::op {
+namespace {
+
+const std::set<std::string> kSecretKeys = {"POSTGRES_MASTER_PASSWORD",
+                                           "POSTGRES_SLAVE1_PASSWORD",
+                                           "POSTGRES_SLAVE2_PASSWORD",
+                                           "POSTGRES_PASSWORD",
+                                           "DB_MASTER_PASSWORD",
+                                           "DB_SLAVE1_PASSWORD",
+                                           "DB_SLAVE2_PASSWORD",
+                                           "DB_URL",
+                                           "DATABASE_URL",
+                                           "DATABASE_REPLICA_URL",
+                                           "DATABASE_READ_URL",
+                                           "DATABASE_READ_URLS",
+                                           "DB_PRIMARY_URL",
+                                           "DB_READ_REPLICA_URLS",
+                                           "READ_REPLICA_URLS"};
+
+// Every name that the applications' contract lists, for two slaves.
+std::set<std::string> contract() {
+    std::set<std::string> out = kSecretKeys;
+    for (const std::string role : {"MASTER", "SLAVE1", "SLAVE2"}) {
+        for (const char* key : {"DB", "USER", "PORT"}) out.insert("POSTGRES_" + role + "_" + key);
+        for (const char* key : {"HOST", "PORT", "NAME", "USER"})
+            out.insert("DB_" + role + "_" + key);
+    }
+    out.insert({"POSTGRES_DB",
+                "POSTGRES_USER",
+                "POSTGRES_PORT",
+                "DATABASE_REPLICA_FALLBACK",
+                "DATABASE_POOL_SIZE",
+                "DATABASE_MAX_OVERFLOW",
+                "DATABASE_READ_POOL_SIZE",
+                "DATABASE_READ_MAX_OVERFLOW",
+                "DB_READ_REPLICAS_ENABLED",
+                "DB_READ_REPLICA_STRATEGY",
+                "DB_READ_REPLICA_FALLBACK",
+                "DB_READ_REPLICA_HEALTH_CHECK_INTERVAL",
+                "DB_MAX_REPLICATION_LAG_MS",
+                "DB_LAG_CHECK_ENABLED",
+                "ENABLE_READ_REPLICAS",
+                "READ_REPLICA_WEIGHTS",
+                "READ_REPLICA_LAG_THRESHOLD",
+                "READ_REPLICA_POOL_SIZE",
+                "READ_REPLICA_MAX_OVERFLOW",
+                "READ_REPLICA_POOL_TIMEOUT",
+                "DB_POOL_RECYCLE"});
+    return out;
+}
+
+TEST(EnvKeys, GivenTheContract_WhenBothObjectsAreMade_ThenEveryKeyIsInExactlyTheRightOne) {
+    const Cluster cluster = orders_cluster();
+    const StringMap open = public_env(cluster.key, cluster.spec);
+    const StringMap secret = secret_env(cluster.key, cluster.spec, "pw");
+    std::set<std::string> all;
+    for (const auto& [key, value] : open) {
+        EXPECT_FALSE(kSecretKeys.contains(key)) << key;
+        all.insert(key);
+    }
+    for (const auto& [key, value] : secret) {
+        EXPECT_TRUE(kSecretKeys.contains(key)) << key;
+        all.insert(key);
+    }
+    EXPECT_EQ(all, contract());
+}
+
+TEST(EnvKeys, GivenAFailover_WhenMadeAgain_ThenValuesNameServicesAndStayTrue) {
+    const Cluster cluster = orders_cluster();
+    StringMap env = public_env(cluster.key, cluster.spec);
+    env.merge(secret_env(cluster.key, cluster.spec, "pw"));
+    EXPECT_EQ(env["DB_MASTER_HOST"], "orders-master.shop.svc");
+    EXPECT_EQ(env["DB_SLAVE2_HOST"], "orders-slave2.shop.svc");
+    EXPECT_EQ(env["DATABASE_URL"], "postgresql://app:pw@orders-master.shop.svc:5432/app");
+    EXPECT_EQ(env["DATABASE_READ_URLS"],
+              R"(["postgresql://app:pw@orders-slave1.shop.svc:5432/app",)"
+              R"("postgresql://app:pw@orders-slave2.shop.svc:5432/app"])");
+    EXPECT_EQ(env["READ_REPLICA_LAG_THRESHOLD"], "10");
+    EXPECT_EQ(env["DB_MAX_REPLICATION_LAG_MS"], "10000");
+    for (const auto& [key, value] : env)
+        EXPECT_EQ(value.find("orders-1"), std::string::npos) << key;
+}
+
+TEST(EnvKeys, GivenTheSchemeAskedFor_WhenUrlsAreMade_ThenTheFirstOneIsUsed) {
+    Cluster cluster = orders_cluster(0);
+    cluster.spec.routing.uri_schemes = {"postgresql+asyncpg", "postgresql"};
+    const StringMap env = secret_env(cluster.key, cluster.spec, "pw");
+    EXPECT_EQ(env.at("DB_URL"), "postgresql+asyncpg://app:pw@orders-master.shop.svc:5432/app");
+    EXPECT_EQ(env.at("DATABASE_READ_URLS"), "[]");
+    EXPECT_EQ(public_env(cluster.key, cluster.spec).at("ENABLE_READ_REPLICAS"), "false");
+}
+
+TEST(EnvKeys, GivenWeights_WhenWrittenAsFractions_ThenTheyAddUpToOne) {
+    RoutingSpec routing;
+    EXPECT_EQ(weight_fractions(routing, 2), "0.5000,0.5000");
+    EXPECT_EQ(weight_fractions(routing, 3), "0.3333,0.3333,0.3334");
+    EXPECT_EQ(weight_fractions(routing, 1), "1.0000");
+    EXPECT_EQ(weight_fractions(routing, 0), "");
+    routing.weights = {{"slave1", 300}};
+    EXPECT_EQ(weight_fractions(routing, 2), "0.7500,0.2500");
+    routing.weights = {{"slave1", 0}, {"slave2", 0}};
+    EXPECT_EQ(weight_fractions(routing, 2), "0.5000,0.5000");
+}
+
+TEST(RoutingConfig, GivenAllFormats_WhenTheConfigMapIsMade_ThenItIsStampedAndHoldsNoPassword) {
+    const Cluster cluster = orders_cluster();
+    const Json object = routing_config_map_object(cluster, orders_routes());
+    EXPECT_EQ(object["metadata"]["annotations"][std::string(kStampAnnotation)], "4.7");
+    for (const char* key : {"routes.json", "pg_service.conf", "haproxy.cfg", "pgbouncer.ini"})
+        EXPECT_TRUE(object["data"].contains(key)) << key;
+    EXPECT_EQ(routes_from_json(object["data"]["routes.json"].get<std::string>()).value(),
+              orders_routes());
+    EXPECT_EQ(object.dump(), routing_config_map_object(cluster, orders_routes()).dump());
+    EXPECT_EQ(object.dump().find("PASSWORD"), std::string::npos);
+}
+
+TEST(RoutingConfig, GivenChosenFormats_WhenMade_ThenOnlyThoseAndRoutesJsonAreThere) {
+    Cluster cluster = orders_cluster();
+    cluster.spec.routing.formats = {"haproxy"};
+    const StringMap data = routing_data(cluster, orders_routes());
+    EXPECT_EQ(data.size(), 2u);
+    EXPECT_TRUE(data.contains("routes.json"));
+    EXPECT_TRUE(data.contains("haproxy.cfg"));
+}
+
+TEST(PgServiceConf, GivenRoutes_WhenWritten_ThenTheMasterIsFirstForWritesAndLastForReads) {
+    const std::string conf = pg_service_conf(orders_cluster(), orders_routes());
+    const std::string one = "orders-1-0.orders-instances.shop.svc";
+    const std::string two = "orders-2-0.orders-instances.shop.svc";
+    const std::string three = "orders-3-0.orders-instances.shop.svc";
+    EXPECT_NE(conf.find("[orders_master]\nhost=" + one + "," + two + "," + three +
+                        "\nport=5432\ndbname=app\nuser=app\ntarget_session_attrs=read-write\n"),
+              std::string::npos);
+    EXPECT_NE(conf.find("[orders_replica]\nhost=" + two + "," + three + "," + one),
+              std::string::npos);
+}
+
+TEST(PgServiceConf, GivenNoInstanceYet_WhenWritten_ThenTheServiceStandsIn) {
+    EXPECT_EQ(hosts_writes_first(orders_cluster(), {}),
+              std::vector<std::string>{"orders-master.shop.svc"});
+}
+
+TEST(PgServiceConf, GivenANameWithALineBreak_WhenRendered_ThenFilesOfLinesAreLeftOut) {
+    Cluster cluster = orders_cluster();
+    cluster.spec.database = "app\nhost=evil";
+    const StringMap data = routing_data(cluster, orders_routes());
+    EXPECT_FALSE(data.contains("pg_service.conf"));
+    EXPECT_FALSE(data.contains("pgbouncer.ini"));
+}
+
+TEST(Haproxy, GivenWeights_WhenWritten_ThenTheyFitHaproxysRangeAndTheMasterIsTheBackup) {
+    Cluster cluster = orders_cluster();
+    cluster.spec.routing.weights = {{"slave1", 1000}, {"slave2", 1}};
+    cluster.spec.routing.strategy = Strategy::LeastConnections;
+    const std::string config = haproxy_cfg(cluster);
+    EXPECT_NE(config.find("balance leastconn"), std::string::npos);
+    EXPECT_NE(config.find("server slave1 orders-slave1.shop.svc:5432 weight 256\n"),
+              std::string::npos);
+    EXPECT_NE(config.find("server slave2 orders-slave2.shop.svc:5432 weight 1\n"),
+              std::string::npos);
+    EXPECT_NE(config.find("server master orders-master.shop.svc:5432 backup\n"), std::string::npos);
+    cluster.spec.routing.fallback_to_master = false;
+    EXPECT_EQ(haproxy_cfg(cluster).find("backup"), std::string::npos);
+}
+
+TEST(PgBouncer, GivenAnOddDatabaseName_WhenWritten_ThenItIsQuoted) {
+    Cluster cluster = orders_cluster();
+    cluster.spec.database = "o'dd \"db\"";
+    const std::string config = pgbouncer_ini(cluster);
+    EXPECT_NE(config.find("\"o'dd \"\"db\"\"_master\" = host=orders-master.shop.svc port=5432 "
+                          "dbname='o''dd \"db\"'\n"),
+              std::string::npos)
+        << config;
+    EXPECT_NE(config.find("_replica\" = host=orders-slaves.shop.svc"), std::string::npos);
+    EXPECT_NE(config.find("pool_mode = transaction"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace matriarch::op
