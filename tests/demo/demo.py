@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 sys.dont_write_bytecode = True
 sys.path[:0] = [str(ROOT / "tests" / part) for part in ("demo", "e2e", "tools")]
 
-from cluster import CONTAINER, KILL_POSTMASTER, Cluster  # noqa: E402
+from cluster import CONTAINER, Cluster  # noqa: E402
 from install import Operator, build_images  # noqa: E402
 from kube import Kube, KubeError, WaitFailed, wait_for  # noqa: E402
 from lab_client import Lab, program  # noqa: E402
@@ -188,10 +188,7 @@ class Demo:
         follow = Follow(self.kube, NAMESPACE, self.writer.name, wrote)
         wait_for("the watches", lambda: {"lease", "routes", "slice"} <= last.keys(), 20)
 
-        # The time is taken where the kill happens: kubectl exec itself takes a tenth of a second.
-        done = self.kube.execute(NAMESPACE, f"{former}-0", CONTAINER, "sh", "-c",
-                                 KILL_POSTMASTER + " && date +%s.%N")
-        story.began = float(done.stdout.strip()) + offset
+        story.began = self.orders.kill_postmaster(former) + offset
         story.add(story.began, "fault", f"kill -9, {former}")
         came = story.tell_until(
             lambda: resumed.is_set() and self.orders.master not in (None, former)
