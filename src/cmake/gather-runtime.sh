@@ -4,8 +4,8 @@
 # Fills ROOT, the whole file system of the image: the programs in opt/matriarch/bin, every shared
 # library that they need and the loader in opt/matriarch/lib, and the few files that glibc and
 # OpenSSL look for. opt/matriarch runs from any folder, under any libc of the image around it:
-#     DIR/lib/<loader> --library-path DIR/lib DIR/bin/matriarch-agent
-# Nothing here names an architecture.
+#     DIR/lib/ld.so --library-path DIR/lib DIR/bin/matriarch-agent
+# Nothing here names an architecture: the loader is ld.so everywhere.
 set -eu
 
 [ $# -ge 2 ] || { sed -n '2s/^# //p' "$0" >&2; exit 2; }
@@ -40,12 +40,12 @@ sort -u "$root/libraries" | while read -r path; do
     cp -L "$path" "$lib/$(basename "$path")"
 done
 rm "$root/libraries"
-cp -L "$loader" "$lib/$(basename "$loader")"
+cp -L "$loader" "$lib/ld.so"
 chmod 755 "$lib"/*
 
 # Started by name, a program finds its loader where its ELF header says, and its libraries by cache.
 mkdir -p "$root$(dirname "$loader")"
-ln -s "/opt/matriarch/lib/$(basename "$loader")" "$root$loader"
+ln -s /opt/matriarch/lib/ld.so "$root$loader"
 echo /opt/matriarch/lib > "$root/etc/ld.so.conf"
 ldconfig -r "$root" -X
 
