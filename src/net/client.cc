@@ -31,7 +31,7 @@ struct HttpClient::Impl {
     using Key = std::pair<PeerAddress, int>;
 
     Impl(ClientOptions options, const Clock& clock)
-        : shared(new ClientShared{std::move(options), clock, {}, {}, {}, {}, {}}) {}
+        : shared(new ClientShared{std::move(options), clock, {}, {}, {}, {}, {}, 0, {}}) {}
 
     const std::shared_ptr<ClientShared> shared;
     // On the loop's thread only.

@@ -67,7 +67,11 @@ class RequestHandle {
 struct ClientOptions {
     std::shared_ptr<TlsIdentitySource> tls;  // null and none in the peer: plain HTTP
     Duration connect_timeout = seconds(5);   // TCP and TLS, within the request's deadline
-    Duration idle_timeout = seconds(60);     // shorter than the server's, so it rarely closes first
+    // Connections being opened at once; the others wait their turn. Without a limit a new leader
+    // that connects to 3,000 agents begins all handshakes before it ends the first, and all time
+    // out.
+    int max_connecting = 64;
+    Duration idle_timeout = seconds(60);  // shorter than the server's, so it rarely closes first
     std::size_t max_body_bytes = 4 * 1024 * 1024;  // of an answer held in memory
     std::size_t max_queue = 64;  // waiting requests of one lane; Unavailable beyond
 };

@@ -17,6 +17,9 @@ namespace {
 constexpr std::size_t kPieceBytes = 256 * 1024;
 // How much of a refusal's text goes into an Error.
 constexpr std::size_t kCauseBytes = 512;
+// A slot is for the work of connecting. A peer that has not answered by then costs none: it may go
+// on without the slot, so a dead node's agents do not keep the living ones waiting.
+constexpr Duration kSlotTime = milliseconds(250);
 
 struct TargetAddress {
     sockaddr_storage storage{};
@@ -144,7 +147,7 @@ void Lane::add(const Exchange& exchange) {
 void Lane::next() {
     if (state_ == State::Idle && !queue_.empty() && identity_changed()) disconnect(true);
     if (state_ == State::Closed) {
-        if (!queue_.empty()) return connect();
+        if (!queue_.empty()) return ask_for_slot();
         return on_empty_(this);
     }
     if (state_ != State::Idle) return;
@@ -166,9 +169,55 @@ void Lane::next() {
     send();
 }
 
+void Lane::ask_for_slot() {
+    if (shared_->connecting < shared_->options.max_connecting) {
+        ++shared_->connecting;
+        return slot_given();
+    }
+    state_ = State::Waiting;
+    if (!std::exchange(in_slot_queue_, true)) shared_->slot_queue.push_back(weak_from_this());
+}
+
+void Lane::slot_given() {
+    has_slot_ = true;
+    slot_timer_ = std::make_unique<IoTimer>(shared_->loop);
+    slot_timer_->start(kSlotTime, [weak = weak_from_this()] {
+        if (const auto self = weak.lock()) self->release_slot();
+    });
+    connect();
+}
+
+void Lane::release_slot() {
+    if (!std::exchange(has_slot_, false)) return;
+    slot_timer_.reset();
+    --shared_->connecting;
+    offer_slots(*shared_);
+}
+
+void Lane::offer_slots(ClientShared& shared) {
+    auto& queue = shared.slot_queue;
+    while (!queue.empty() && shared.connecting < shared.options.max_connecting) {
+        const auto weak = queue.front();
+        queue.pop_front();
+        const auto waiting = weak.lock();
+        if (!waiting) continue;
+        waiting->in_slot_queue_ = false;
+        if (waiting->state_ != State::Waiting) continue;
+        ++shared.connecting;
+        // Posted: a connect that fails at once would release the slot again, ever deeper.
+        shared.loop.post([&shared, weak] {
+            const auto self = weak.lock();
+            if (self && self->state_ == State::Waiting) return self->slot_given();
+            --shared.connecting;
+            offer_slots(shared);
+        });
+    }
+}
+
 void Lane::connect() {
     const auto target = target_of(peer_);
     if (!target) {
+        disconnect(false);
         const auto bad = std::exchange(queue_, {});
         for (const auto& exchange : bad)
             exchange->fail(net_error(ErrorKind::Invalid, Failure::Other, where(), "no IP address"));
@@ -236,6 +285,7 @@ void Lane::handshake() {
 void Lane::ready() {
     ++shared_->handshakes;
     timer_.cancel();
+    release_slot();
     state_ = State::Idle;
     // The request goes out before the first read: a server that closes every new connection must
     // cost a request each time, or we would connect again and again.
@@ -469,7 +519,9 @@ void Lane::cancel(const Exchange& exchange, const std::string& why) {
         return fail_current(std::move(error));
     std::erase(queue_, exchange);
     exchange->fail(std::move(error));
-    if (queue_.empty() && (state_ == State::Connecting || state_ == State::Handshake)) {
+    const bool opening =
+        state_ == State::Waiting || state_ == State::Connecting || state_ == State::Handshake;
+    if (queue_.empty() && opening) {
         disconnect(false);
         next();
     }
@@ -485,6 +537,7 @@ void Lane::close_all(const std::string& why) {
 
 void Lane::disconnect(bool clean) {
     timer_.cancel();
+    release_slot();
     state_ = State::Closed;
     identity_.reset();
     out_.clear();

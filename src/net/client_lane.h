@@ -1,8 +1,8 @@
 // One lane of HttpClient: the connection to a peer and the requests that take turns on it. Internal
 // to src/net.
 //
-// Closed → Connecting → Handshake → Idle ⇄ Sending → Receiving (→ Saving, for downloads).
-// Everything here runs on the client's loop.
+// Closed → Waiting (for a slot) → Connecting → Handshake → Idle ⇄ Sending → Receiving (→ Saving,
+// for downloads). Everything here runs on the client's loop.
 #pragma once
 
 #include <atomic>
@@ -29,6 +29,10 @@ struct ClientShared {
     std::atomic<std::size_t> connections{0};
     std::atomic<std::uint64_t> connects{0};
     std::atomic<std::uint64_t> handshakes{0};
+
+    // On the loop's thread only.
+    int connecting = 0;                          // slots taken
+    std::deque<std::weak_ptr<Lane>> slot_queue;  // lanes that wait for one
 };
 
 // A request from request() to its callback. After the callback it holds nothing of the client's, so
@@ -69,13 +73,17 @@ class Lane : public std::enable_shared_from_this<Lane> {
     void close_all(const std::string& why);
 
   private:
-    enum class State { Closed, Connecting, Handshake, Idle, Sending, Receiving, Saving };
+    enum class State { Closed, Waiting, Connecting, Handshake, Idle, Sending, Receiving, Saving };
     using Method = void (Lane::*)();
 
     void wait(Step want, Method then);
     void limit(Duration time, Method then);
 
     void next();
+    void ask_for_slot();
+    void slot_given();
+    void release_slot();
+    static void offer_slots(ClientShared& shared);
     void connect();
     void connected();
     void connect_timed_out();
@@ -112,6 +120,9 @@ class Lane : public std::enable_shared_from_this<Lane> {
     std::shared_ptr<const TlsIdentity> identity_;  // of the connection
     IoTimer timer_;
     State state_ = State::Closed;
+    bool has_slot_ = false;
+    bool in_slot_queue_ = false;
+    std::unique_ptr<IoTimer> slot_timer_;
     std::string out_;
     std::size_t out_done_ = 0;
     std::unique_ptr<MessageReader> reader_;

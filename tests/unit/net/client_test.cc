@@ -328,6 +328,48 @@ TEST_F(Client, GivenALargeBody_WhenSentAndEchoedOverTls_ThenItIsWhole) {
     EXPECT_TRUE(answer->body == body);
 }
 
+TEST_F(Client, GivenDeadPeersThatHoldTheSlots_WhenALivingOneIsAsked_ThenItIsReached) {
+    Authority authority(clock_);
+    options_.tls = authority.source("client");
+    options_.max_connecting = 2;
+    RawListener silent;  // accepts in the kernel, never answers the handshake
+    std::atomic<int> failed = 0;
+    for (int i = 0; i < 6; ++i)
+        client().request({"127.0.0.1", silent.port(), "server"}, i, get("/"), soon(),
+                         [&](Result<HttpResponse>) { ++failed; });
+    ServerOptions options;
+    options.tls = authority.source("server", {"server"});
+    const auto server = serve(options, echo(), clock_);
+    EXPECT_TRUE(client().request_and_wait({"127.0.0.1", server->bound_port(), "server"}, 0,
+                                          get("/"), soon()));
+    client().stop();
+    EXPECT_EQ(6, failed);
+}
+
+TEST_F(Client, GivenRequestsThatWaitToConnect_WhenCancelledOrLate_ThenTheyEndAndSlotsStayWhole) {
+    options_.max_connecting = 1;
+    Authority authority(clock_);
+    options_.tls = authority.source("client");
+    options_.connect_timeout = milliseconds(100);
+    RawListener silent;
+    std::atomic<int> ended = 0;
+    for (int i = 0; i < 9; ++i) {
+        auto handle = client().request({"127.0.0.1", silent.port(), "server"}, i, get("/"),
+                                       Deadline::after(clock_, milliseconds(20 * i)),
+                                       [&](Result<HttpResponse>) { ++ended; });
+        if (i % 3 == 2) handle.cancel();
+    }
+    EXPECT_TRUE(eventually([&] { return ended == 9; }));
+    ServerOptions options;
+    options.tls = authority.source("server", {"server"});
+    const auto server = serve(options, echo(), clock_);
+    for (int i = 0; i < 3; ++i) {
+        const auto answer = client().request_and_wait({"127.0.0.1", server->bound_port(), "server"},
+                                                      i, get("/"), soon());
+        EXPECT_TRUE(answer) << answer.error().message();
+    }
+}
+
 TEST_F(Client, GivenTwoHundredPeers_WhenAllAreAskedAtOnceOverTls_ThenAllAnswer) {
     constexpr int kPeers = 200;
     Authority authority(clock_);
