@@ -32,6 +32,12 @@ void plan_leftover_positions(WritePlanner& plan, const Cluster& cluster) {
     }
 }
 
+// Claims have no owner (or their StatefulSet); their labels say whose they are.
+bool is_ours(const kube::Claim& claim, const InstanceName& instance) {
+    return claim.label(std::string(kManagedByLabel)) == kManagedBy &&
+           claim.label(std::string(kInstanceLabel)) == instance.value;
+}
+
 // False: the instance must not be made on this claim.
 bool plan_claim(WritePlanner& plan, const Cluster& cluster, const InstanceName& instance,
                 const HeldObjects& held, Provision& out) {
@@ -40,9 +46,7 @@ bool plan_claim(WritePlanner& plan, const Cluster& cluster, const InstanceName& 
         plan.create(kube::kClaims, volume_claim(cluster, instance));
         return true;
     }
-    // Claims have no owner (or their StatefulSet); their labels say whose they are.
-    if (claim->label(std::string(kManagedByLabel)) != kManagedBy ||
-        claim->label(std::string(kInstanceLabel)) != instance.value) {
+    if (!is_ours(*claim, instance)) {
         out.conflicts.push_back({std::string(kube::kClaims.kind), claim->name, claim->owner_uid});
         return false;
     }
@@ -52,9 +56,18 @@ bool plan_claim(WritePlanner& plan, const Cluster& cluster, const InstanceName& 
             " is being deleted: once its pod is gone, the instance is made anew");
         return held.find(kube::kStatefulSets, stateful_set_name(instance)) != nullptr;
     }
+    return true;
+}
+
+// Last of all: a storage class that can't expand volumes refuses it each time, which must not keep
+// anything else from being written.
+void plan_growth(WritePlanner& plan, const Cluster& cluster, const InstanceName& instance,
+                 const HeldObjects& held, Provision& out) {
+    const kube::Claim* claim = held.claim(claim_name(instance));
+    if (!claim || !is_ours(*claim, instance) || claim->deleting()) return;
     const auto has = parse_quantity(claim->requested, "spec.resources.requests.storage");
     const auto wants = parse_quantity(cluster.spec.storage.size, "spec.storage.size");
-    if (!has || !wants || *has == *wants) return true;
+    if (!has || !wants || *has == *wants) return;
     if (*wants > *has) {
         plan.apply_to(kube::kClaims, *claim, volume_claim_growth(cluster, instance));
     } else {
@@ -62,7 +75,6 @@ bool plan_claim(WritePlanner& plan, const Cluster& cluster, const InstanceName& 
                                claim->name + " has " + claim->requested +
                                ": a volume can't shrink; set the size to at least that");
     }
-    return true;
 }
 
 void plan_stateful_set(WritePlanner& plan, const Cluster& cluster, const InstanceName& instance,
@@ -126,6 +138,8 @@ Provision provision_objects(const Cluster& cluster, const WantedInstances& insta
         plan.remove(kube::kSecrets, tls_secret(instance));
     }
     plan_leftover_positions(plan, cluster);
+    for (const InstanceName& instance : instances.present)
+        plan_growth(plan, cluster, instance, held, out);
     return out;
 }
 

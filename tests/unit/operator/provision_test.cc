@@ -120,6 +120,9 @@ TEST(Provision, GivenMoreStorage_WhenPlanned_ThenClaimsGrowAndTheImmutableTempla
     const Provision both = provision_objects(cluster, kThree, kAgent, held);
     const ObjectWrite* set = find(both, kube::kStatefulSets, "orders-1");
     ASSERT_TRUE(set);
+    // A class that can't expand volumes refuses the growth: it must not stand before anything else.
+    EXPECT_EQ(both.writes.back().resource.plural, kube::kClaims.plural);
+    EXPECT_EQ(both.writes.front().resource.plural, kube::kStatefulSets.plural);
     EXPECT_EQ(
         (*set->body)["spec"]["volumeClaimTemplates"][0]["spec"]["resources"]["requests"]["storage"],
         "10Gi");
