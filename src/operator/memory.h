@@ -53,7 +53,8 @@ struct ClusterMemory {
     std::vector<ChangeOfMaster> history;  // what status does not show yet
     std::optional<ClusterStatus> written_status;
     std::map<std::string, std::string> last_conditions;  // type -> status/reason, for events
-    std::map<InstanceName, TimePoint> without_pod_since;
+    std::map<InstanceName, TimePoint> without_pod_since, troubles_asked;
+    std::map<InstanceName, std::string> troubles;  // from Kubernetes' events
     TimePoint objects_checked{};
     HeldObjects uncached;  // of kinds that are not watched
     TimePoint uncached_read{};

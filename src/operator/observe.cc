@@ -174,6 +174,9 @@ decide::Observation observe(const Cluster& cluster, const Caches& caches,
             view.pod_ending = pod->deleting();
             view.pod_trouble = pod_trouble(*pod);
         }
+        const auto trouble = memory.troubles.find(name);
+        if (trouble != memory.troubles.end() && !trouble->second.empty())
+            view.pod_trouble = trouble->second;
         if (const auto known = agents.knowledge(cluster.key, name)) {
             view.report = known->report;
             view.reported_at = known->reported_at;

@@ -6,6 +6,7 @@
 #include "operator/describe.h"
 #include "operator/names.h"
 #include "operator/observe.h"
+#include "operator/troubles.h"
 #include "telemetry/log.h"
 
 namespace matriarch::op {

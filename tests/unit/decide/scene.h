@@ -96,7 +96,9 @@ struct Scene {
         r.writable = Known::Yes;
         r.written = r.flushed = Lsn(1000);
         for (int other = 1; other <= 3; ++other)
-            if (other != n) r.slots.push_back({slot_name(instance_name("orders", other)), true, "reserved", Lsn(900)});
+            if (other != n)
+                r.slots.push_back(
+                    {slot_name(instance_name("orders", other)), true, "reserved", Lsn(900)});
     }
     void stream(int n) {
         Report& r = run(n);
@@ -136,7 +138,8 @@ struct Scene {
     // What decide would publish is published.
     void publish() {
         for (const auto& step : plan().steps)
-            if (const auto* p = std::get_if<PublishRoutes>(&step.action)) seen.published = p->routes;
+            if (const auto* p = std::get_if<PublishRoutes>(&step.action))
+                seen.published = p->routes;
     }
 
     Plan plan() const { return decide(seen, policy, kNow); }
@@ -169,10 +172,9 @@ inline const Finding* finding(const Plan& plan, std::string_view type) {
 }
 
 inline std::size_t orders_in(const Plan& plan) {
-    return static_cast<std::size_t>(
-        std::count_if(plan.steps.begin(), plan.steps.end(), [](const auto& step) {
-            return std::holds_alternative<SendOrder>(step.action);
-        }));
+    return static_cast<std::size_t>(std::count_if(
+        plan.steps.begin(), plan.steps.end(),
+        [](const auto& step) { return std::holds_alternative<SendOrder>(step.action); }));
 }
 
 }  // namespace matriarch::decide

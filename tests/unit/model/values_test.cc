@@ -1,0 +1,66 @@
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "model/ids.h"
+#include "model/spec.h"
+
+namespace matriarch {
+namespace {
+
+TEST(Lsn, GivenPostgresqlsText_WhenParsed_ThenItPrintsTheSame) {
+    EXPECT_EQ(Lsn::parse("16/B374D848")->str(), "16/B374D848");
+    EXPECT_EQ(Lsn::parse("0/0")->value, 0u);
+    for (const char* bad : {"", "/", "1/", "1", "x/1", "1/100000000", "1/2/3"})
+        EXPECT_FALSE(Lsn::parse(bad)) << bad;
+}
+
+TEST(Names, GivenAnInstance_WhenItsOrdinalIsAsked_ThenOnlyOwnInstancesHaveOne) {
+    EXPECT_EQ(ordinal_of(InstanceName("orders-12"), "orders"), 12);
+    for (const char* other : {"orders", "orders-", "orders-x", "order-1", "orders-0", "orders-1-2"})
+        EXPECT_EQ(ordinal_of(InstanceName(other), "orders"), 0) << other;
+    EXPECT_EQ(slot_name(InstanceName("my-orders-2")), "my_orders_2");
+}
+
+TEST(Quantity, GivenKubernetesQuantities_WhenParsed_ThenTheyAreBytes) {
+    EXPECT_EQ(parse_quantity("16Mi", "f")->value, 16u << 20);
+    EXPECT_EQ(parse_quantity("1.5G", "f")->value, 1500000000u);
+    EXPECT_EQ(parse_quantity("1024", "f")->value, 1024u);
+    for (const char* bad : {"", "Mi", "1Q", "-1Gi", "ten"}) {
+        const auto parsed = parse_quantity(bad, "spec.failover.maxLag");
+        ASSERT_FALSE(parsed.ok()) << bad;
+        EXPECT_NE(parsed.error().what.find("spec.failover.maxLag"), std::string::npos);
+    }
+}
+
+TEST(Spec, GivenAFullSpec_WhenParsed_ThenEveryFieldArrives) {
+    const auto spec = parse_spec(nlohmann::json::parse(R"({
+        "image": "postgres:17", "slaves": 3, "uid": 26, "gid": 27,
+        "storage": {"size": "2Gi", "storageClass": "fast", "onDelete": "Delete"},
+        "resources": {"requests": {"cpu": "100m"}, "limits": {"memory": 536870912}},
+        "postgresql": {"parameters": {"max_connections": 50, "fsync": true},
+                       "initdb": {"walSegmentSizeMB": 64}},
+        "database": {"name": "shop", "owner": "boss"},
+        "replication": {"mode": "quorum", "synchronousSlaves": 2, "onTooFewSlaves": "degrade"},
+        "failover": {"mode": "manual", "mandateSeconds": 5, "maxLag": "1Mi", "target": "slave2",
+                     "requestId": "r", "acceptDataLoss": true, "exclude": ["orders-3"]},
+        "routing": {"strategy": "least_connections", "weights": {"slave1": 10}},
+        "scheduling": {"spread": "required", "tolerations": [{"key": "db"}]}})"));
+    ASSERT_TRUE(spec.ok()) << spec.error().message();
+    EXPECT_EQ(spec->slaves, 3);
+    EXPECT_FALSE(spec->storage.keep_on_delete);
+    EXPECT_EQ(spec->postgresql.parameters.at("max_connections"), "50");
+    EXPECT_EQ(spec->postgresql.parameters.at("fsync"), "true");
+    EXPECT_EQ(spec->limits.at("memory"), "536870912");
+    EXPECT_EQ(spec->replication.mode, ReplicationMode::Quorum);
+    EXPECT_EQ(spec->replication.on_too_few, TooFewSlaves::Degrade);
+    EXPECT_EQ(spec->failover.mode, FailoverMode::Manual);
+    EXPECT_EQ(spec->failover.max_lag.value, 1u << 20);
+    EXPECT_EQ(spec->routing.strategy, Strategy::LeastConnections);
+    EXPECT_EQ(spec->routing.weights.at("slave1"), 10);
+    EXPECT_EQ(spec->spread, Spread::Required);
+    EXPECT_EQ(spec->tolerations_json, R"([{"key":"db"}])");
+}
+
+}  // namespace
+}  // namespace matriarch

@@ -1,0 +1,173 @@
+// What is sent is what is received: orders, reports, polls, routes, the authority record.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "model/order.h"
+#include "model/report.h"
+#include "model/routes.h"
+
+namespace matriarch {
+namespace {
+
+AuthorityRecord full_record() {
+    AuthorityRecord r;
+    r.version = ResourceVersion("42");
+    r.holder = InstanceName("orders-2");
+    r.holder_pod = PodUid("uid-2");
+    r.epoch = Epoch(7);
+    r.epoch_id = EpochId("abc");
+    r.ttl = std::chrono::seconds(5);
+    r.term = Term(3);
+    r.phase = Phase::Promoting;
+    r.former = InstanceName("orders-1");
+    r.candidates = {{InstanceName("orders-1"), PodUid("uid-1"), Membership::Full},
+                    {InstanceName("orders-3"), PodUid("uid-3"), Membership::Joining}};
+    r.sync = SyncRule{1, {InstanceName("orders-3")}};
+    r.timeline = Timeline(4);
+    r.timeline_opened_by = EpochId("zyx");
+    r.reserved = Timeline(5);
+    r.system_identifier = SystemIdentifier("7300000000000000001");
+    r.positions = {InstanceName("orders-1"), InstanceName("orders-3")};
+    r.handled_request = "r-1";
+    return r;
+}
+
+TEST(Record, GivenAnyRecord_WhenWrittenToALease_ThenItReadsBackEqual) {
+    const auto record = full_record();
+    nlohmann::json lease;
+    record_to_lease(record, lease);
+    EXPECT_EQ(lease["spec"]["holderIdentity"], "orders-2/uid-2");
+    EXPECT_EQ(lease["spec"]["leaseTransitions"], 7);
+    EXPECT_EQ(lease["spec"]["leaseDurationSeconds"], 5);
+    const auto back = record_from_lease(lease);
+    ASSERT_TRUE(back.ok()) << back.error().message();
+    EXPECT_EQ(*back, record);
+}
+
+TEST(Record, GivenALeaseOfSomebodyElse_WhenRead_ThenItIsNoRecord) {
+    const auto back = record_from_lease({{"spec", {{"holderIdentity", "x"}}}});
+    ASSERT_FALSE(back.ok());
+    EXPECT_EQ(back.error().kind, ErrorKind::Invalid);
+}
+
+TEST(Order, GivenEveryField_WhenSent_ThenItArrivesEqual) {
+    Order o;
+    o.id = OrderId("promote/7/orders-2");
+    o.kind = OrderKind::Promote;
+    o.term = Term(3);
+    o.epoch = Epoch(7);
+    o.epoch_id = EpochId("abc");
+    o.incarnation = Incarnation("i-1");
+    o.clock_reading = std::chrono::milliseconds(123456);
+    o.valid_for = std::chrono::milliseconds(3000);
+    o.upstream = Upstream{InstanceName("orders-1"), "host", "10.0.0.1", 5432};
+    o.config = InstanceConfig{};
+    o.config->parameters = {{"work_mem", "8MB"}};
+    o.config->roles = {{"app", "SCRAM-SHA-256$x", true, false}};
+    o.config->slots = {"orders_2"};
+    o.proof = Proof{Proof::Kind::Expiry, InstanceName("orders-1"), PodUid("uid-1"), Epoch(6),
+                    Incarnation("i-0")};
+    o.rescue = Rescue{InstanceName("orders-1"), "host", "10.0.0.1", 8443, Timeline(4), Lsn(99)};
+    o.system_identifier = SystemIdentifier("73");
+    o.clean = true;
+    o.reserved = Timeline(5);
+    o.candidates = full_record().candidates;
+    o.sync = full_record().sync;
+    const auto back = order_from_json(to_json(o));
+    ASSERT_TRUE(back.ok());
+    EXPECT_EQ(*back, o);
+}
+
+TEST(Order, GivenAKindOfANewerOperator_WhenRead_ThenItIsRefusedNotMistaken) {
+    EXPECT_FALSE(order_from_json(R"({"kind":"dance"})").ok());
+    EXPECT_FALSE(order_from_json("[1]").ok());
+    EXPECT_FALSE(order_from_json("{").ok());
+}
+
+TEST(Report, GivenEveryField_WhenSent_ThenItArrivesEqual) {
+    Report r;
+    r.sequence = 9;
+    r.agent_version = "1";
+    r.instance = InstanceName("orders-3");
+    r.pod = PodUid("uid-3");
+    r.incarnation = Incarnation("i-3");
+    r.clock_reading = std::chrono::milliseconds(77);
+    r.term = Term(2);
+    r.epoch = Epoch(6);
+    r.epoch_id = EpochId("e");
+    r.fenced = Epoch(5);
+    r.fence_confirmed = true;
+    r.fenced_by = PodUid("uid-x");
+    r.state = PostgresState::Dead;
+    r.system_identifier = SystemIdentifier("73");
+    r.timeline = Timeline(4);
+    r.history = {{Timeline(1), Lsn(5)}, {Timeline(2), Lsn(9)}};
+    r.clean_shutdown = true;
+    r.end_of_wal = Lsn(1);
+    r.in_recovery = Known::Yes;
+    r.writable = Known::No;
+    r.written = Lsn(2);
+    r.flushed = Lsn(3);
+    r.received = Lsn(4);
+    r.replayed = Lsn(5);
+    r.receiving = true;
+    r.upstream = InstanceName("orders-1");
+    r.lag = std::chrono::milliseconds(12);
+    r.streams = {{"orders-1", "streaming", "async", Lsn(1), Lsn(2), Lsn(3)}};
+    r.slots = {{"orders_1", true, "reserved", Lsn(1)}};
+    r.server_version_num = 150020;
+    r.order = {OrderId("o"), OrderKind::Fence, OrderState::Working, "kills"};
+    r.config_hash = "h";
+    r.restart_pending = true;
+    r.parameter_troubles = {{"work_mem", "no"}};
+    r.trouble = "t";
+    r.memory = Bytes(9000000);
+    const auto back = report_from_json(to_json(r));
+    ASSERT_TRUE(back.ok());
+    EXPECT_EQ(*back, r);
+}
+
+TEST(Report, GivenAnOlderAgentsReport_WhenMembersAreMissing_ThenUnknownStaysUnknown) {
+    const auto back = report_from_json(R"({"state":"running","inRecovery":17})");
+    ASSERT_TRUE(back.ok());
+    EXPECT_EQ(back->in_recovery, Known::Unknown);
+    EXPECT_EQ(back->state, PostgresState::Running);
+}
+
+TEST(Report, GivenReceiveBehindReplay_WhenAskedForItsPosition_ThenTheGreaterCounts) {
+    Report r;
+    r.received = Lsn(10);
+    r.replayed = Lsn(20);
+    EXPECT_EQ(r.position(), Lsn(20));
+}
+
+TEST(Poll, GivenAPoll_WhenSent_ThenItArrivesEqual) {
+    const Poll p{Term(3), "leader", 8, Incarnation("i"), std::chrono::milliseconds(500)};
+    const auto back = poll_from_json(to_json(p));
+    ASSERT_TRUE(back.ok());
+    EXPECT_EQ(*back, p);
+}
+
+TEST(RoutesJson, GivenRoutes_WhenPublished_ThenTheyReadBackEqual) {
+    Routes r;
+    r.epoch = Epoch(3);
+    r.sequence = 4;
+    r.timeline = Timeline(2);
+    r.master = MasterRoute{InstanceName("orders-1"), PodUid("u"), "h", "10.0.0.1", 5432};
+    SlaveRoute s;
+    s.position = 1;
+    s.instance = InstanceName("orders-2");
+    s.state = RouteState::Lagging;
+    s.lag = std::chrono::milliseconds(2000);
+    s.lag_bytes = Bytes(1 << 20);
+    s.weight = 50;
+    r.slaves = {s};
+    const auto back = routes_from_json(to_json(r));
+    ASSERT_TRUE(back.ok());
+    EXPECT_EQ(*back, r);
+}
+
+}  // namespace
+}  // namespace matriarch
