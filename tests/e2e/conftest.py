@@ -18,7 +18,7 @@ sys.path[:0] = [str(ROOT / "tests" / "e2e"), str(ROOT / "tests" / "tools")]
 
 from cluster import Cluster  # noqa: E402
 from install import Operator, build_images, keep  # noqa: E402
-from kube import Kube  # noqa: E402
+from kube import Kube, wait_for  # noqa: E402
 from lab_client import Lab, program  # noqa: E402
 from writer import Writer  # noqa: E402
 
@@ -90,6 +90,11 @@ def orders_begun(operator, kube, figures):
     """The cluster that most tests share; applied once."""
     kube.make_namespace(NAMESPACE)
     cluster = Cluster(kube, NAMESPACE, "orders")
+    if cluster.object():  # of a run whose lab was kept
+        cluster.delete()
+    for claim in kube.list("pvc", NAMESPACE):
+        kube.delete("pvc", NAMESPACE, claim["metadata"]["name"])
+    wait_for("a clean start", lambda: not kube.list("pvc", NAMESPACE), 60)
     began = time.monotonic()
     cluster.apply(SMALL)
     cluster.wait_ready(120)
