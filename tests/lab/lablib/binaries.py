@@ -9,6 +9,7 @@ import hashlib
 import os
 import shutil
 import threading
+from pathlib import Path
 
 from .settings import HELM_VERSION, HERE, KUBERNETES_VERSION
 from .shell import LabError, lock, progress, run_logged, step
@@ -18,13 +19,19 @@ COMPONENTS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-schedul
               "kubelet", "kube-proxy", "kubectl", "lab-forward", "lab-open-volumes")
 
 
-def folder(lab):
+def wanted(lab):
+    """The folder for the sources as they are now."""
     content = hashlib.sha256()
     for path in sorted(SOURCES.rglob("*")):
         if path.suffix in (".go", ".mod", ".sum"):
             content.update(path.relative_to(SOURCES).as_posix().encode() + b"\0")
             content.update(path.read_bytes())
     return lab.cache / f"kubernetes-{KUBERNETES_VERSION}-{content.hexdigest()[:10]}"
+
+
+def folder(lab):
+    """The folder that the lab was started from: a running lab keeps it when sources change."""
+    return Path(lab.load().get("binaries") or wanted(lab))
 
 
 def helm_folder(lab):
@@ -37,11 +44,11 @@ def path(lab, program):
 
 def ensure(lab):
     """Builds what the cache lacks; several minutes at first, nothing later."""
-    wanted = [(folder(lab), build_kubernetes), (helm_folder(lab), build_helm)]
-    if all(place.exists() for place, _ in wanted):
+    places = [(wanted(lab), build_kubernetes), (helm_folder(lab), build_helm)]
+    if all(place.exists() for place, _ in places):
         return
     with lock(lab.cache / "build.lock", "building Kubernetes"):
-        for place, build in wanted:
+        for place, build in places:
             if place.exists():
                 continue
             partial = place.with_name(place.name + ".partial")

@@ -29,6 +29,9 @@ def main():
     except LabError as error:
         print(f"lab: {error}", file=sys.stderr)
         return 1
+    except PermissionError as error:
+        print(f"lab: {error}; was this lab started by another user?", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("lab: interrupted; repeat the command, or clean up with: lab down", file=sys.stderr)
         return 130
@@ -92,18 +95,20 @@ def load(lab, arguments):
 
 def node(lab, arguments):
     one = labs.node(lab, arguments.n)
+    since = time.time()
+    started = False
     with labs.own_lock(lab):
-        since = time.time()
         if arguments.action == "on":
-            if one.power_on():
-                with step(f"{one.name} Ready again"):
-                    one.wait_ready(since)
+            started = one.power_on()
         elif arguments.action == "off":
             one.power_off()
         elif arguments.action in ("freeze", "thaw"):
             one.freeze(arguments.action == "freeze")
         else:
             one.cut(arguments.action == "cut")
+    if started:
+        with step(f"{one.name} Ready again"):
+            one.wait_ready(since)
 
 
 def run(lab, arguments):
@@ -139,7 +144,8 @@ def image_build(lab, arguments):
     dockerfile = Path(arguments.file or context / "Dockerfile")
     if not dockerfile.is_file():
         raise LabError(f"no Dockerfile at {dockerfile}; name it with -f")
-    log = lab.log("image-build")
+    log = lab.cache / f"image-build-{lab.name}.log"
+    log.unlink(missing_ok=True)
     progress(f"  building {arguments.tag}; progress in {log}")
     with step(f"built {arguments.tag}"):
         store.build(store.own(arguments.tag), context, dockerfile, arguments.target,
@@ -203,7 +209,7 @@ def parser():
     one.add_argument("--nodes", type=int, choices=range(1, MAX_NODES + 1), default=3, metavar="N")
     one.add_argument("--api-only", action="store_true", help="etcd and kube-apiserver on 127.0.0.1, no root")
     add("down", down, "end and remove the lab", is_full)
-    add("status", status, "what runs; exit status 0 if all is well")
+    add("status", status, "what runs; exit status 0 if all is well", is_full)
     add("env", env, "print the environment for: eval \"$(lab env)\"")
     for name in ("kubectl", "helm"):
         one = add(name, pass_on, f"run {name} on this lab; all that follows is {name}'s")

@@ -133,7 +133,8 @@ class Store:
         with tempfile.TemporaryDirectory() as loan:
             options = ["--isolation=chroot", "--pull-never", "--layers", "-t", stored, "-f", dockerfile]
             options += apt.loan(Path(loan), dockerfile_release(dockerfile, build_args))
-            options += ccache_options()
+            if "CCACHE_DIR" in dockerfile.read_text():
+                options += ccache_options()
             for argument in build_args:
                 options += ["--build-arg", argument]
             if target:
@@ -143,39 +144,38 @@ class Store:
 
     # Into the nodes.
 
-    def digest(self, image_id, stored, name):
-        """The archive and the digest of its manifest, which is what a node knows an image by."""
-        archive = self.lab.folder("images") / f"{image_id.removeprefix('sha256:')}.tar"
-        digest = archive.with_suffix(".digest")
-        if not (archive.exists() and digest.exists()):
-            archive.unlink(missing_ok=True)
-            self.run("push", "--quiet", "--disable-compression", "--digestfile", digest, stored,
-                     f"oci-archive:{archive}:{name}")
-        return archive, digest.read_text().strip()
-
     def load(self, name, nodes):
         """Imports an image into all nodes at once, except where the same one is already."""
-        stored = self.find(name)
-        image_id, name = self.id(stored), full_name(name)
-        marker = image_id + "\n"
+        stored, name = self.find(name), full_name(name)
+        image_id = self.id(stored)
+
+        def record(node):
+            """Which build of the image a node has: the name alone does not tell."""
+            return node.folder / "images" / name.replace("/", "_")
+
         def missing(node):
-            known = node.folder / "images" / name.replace("/", "_")
-            present = node.ctr("images", "ls", "--quiet", f"name=={name}").stdout.strip()
-            return not (present and known.exists() and known.read_text() == marker)
+            if not record(node).exists() or record(node).read_text() != image_id:
+                return True
+            return not node.ctr("images", "ls", "--quiet", f"name=={name}").stdout.strip()
+
+        def import_into(node):
+            node.ctr("images", "import", archive)
+            record(node).parent.mkdir(exist_ok=True)
+            record(node).write_text(image_id)
+
         wanting = [node for node in nodes if missing(node)]
         if not wanting:
             progress(f"  {name} is in every node already")
             return
+        archive = self.lab.folder("images") / "import.tar"
+        archive.unlink(missing_ok=True)
         with step(f"loaded {name} into {', '.join(node.name for node in wanting)}"):
-            archive, _ = self.digest(image_id, stored, name)
-            def import_into(node):
-                node.ctr("images", "import", archive)
-                known = node.folder / "images" / name.replace("/", "_")
-                known.parent.mkdir(exist_ok=True)
-                known.write_text(marker)
+            # Of the formats that containerd reads, the one whose layers are not compressed:
+            # packing and unpacking for each node would take most of the time.
+            self.run("push", "--quiet", stored, f"docker-archive:{archive}:{name}")
             with ThreadPoolExecutor() as pool:
                 list(pool.map(import_into, wanting))
-            archive.unlink()
+        archive.unlink()
 
 
 def dockerfile_release(dockerfile, build_args):

@@ -16,7 +16,9 @@ from .images import Store
 from .node import PAUSE_IMAGE, Node
 from .process import daemons, kill_marked, marked_pids
 from .settings import API_PORT, BRIDGE_IP, POD_RANGE, SERVICE_RANGE
-from .shell import LabError, lock, progress, run, step
+from .shell import LabError, lock, progress, require_programs, step
+
+NEEDED = ("ip", "nsenter", "unshare", "nft", "containerd", "ctr", "runc", "buildah", "gcc")
 
 
 def nodes(lab):
@@ -31,7 +33,11 @@ def node(lab, n):
 
 
 def own_lock(lab):
-    # Beside the folder, not in it: `down` removes that.
+    """Beside the lab's folder, not in it: `down` removes that. The folder above is for the
+    labs of all users, as /var/tmp is."""
+    if not lab.state.parent.exists():
+        lab.state.parent.mkdir(parents=True)
+        lab.state.parent.chmod(0o1777)
     return lock(lab.state.parent / f"{lab.name}.lock", f"lab {lab.name}")
 
 
@@ -43,6 +49,7 @@ def up(lab, count, api_only):
         raise LabError(f"the lab {lab.name} is up {'with' if api_only else 'without'} nodes; "
                        "take it down first (lab down), or use another --name")
     count = 0 if api_only else max(count, known.get("nodes", 0))
+    require_programs("openssl", *(() if api_only else NEEDED))
     progress(f"lab {lab.name}: Kubernetes with "
              + ("etcd and kube-apiserver only" if api_only else f"{count} nodes"))
     binaries.ensure(lab)
@@ -50,12 +57,11 @@ def up(lab, count, api_only):
         Store(lab).ensure_pause()
     started = time.monotonic()
     with own_lock(lab):
+        if not binaries.folder(lab).exists() or not known.get("mode"):
+            lab.save(binaries=str(binaries.wanted(lab)))
         lab.save(mode=mode, nodes=count)
-        lab.folder("volumes").chmod(0o755)
         if not api_only:
             network.create_control_plane(lab)
-            # containerd needs no API server: nodes start while the control plane does,
-            # and their kubelets try until it answers.
         ControlPlane(lab).start()
         control_plane_ready = time.monotonic() - started
         if not api_only:
@@ -110,7 +116,7 @@ def down(lab):
             network.remove_all(lab)
             cgroups.remove_all(lab)
         remove_folder(lab)
-    (lab.state.parent / f"{lab.name}.lock").unlink(missing_ok=True)
+        (lab.state.parent / f"{lab.name}.lock").unlink(missing_ok=True)
 
 
 def remove_folder(lab):
@@ -119,7 +125,8 @@ def remove_folder(lab):
     inside = [path for path in mounted if path.startswith(f"{lab.state}/")]
     if inside:
         raise LabError(f"still mounted below {lab.state}: {', '.join(inside)}; unmount it first")
-    shutil.rmtree(lab.state, ignore_errors=False) if lab.state.exists() else None
+    if lab.state.exists():
+        shutil.rmtree(lab.state)
 
 
 def status(lab):
@@ -127,8 +134,8 @@ def status(lab):
     facts = lab.load()
     if not facts.get("mode"):
         left = network.left_over(lab) + cgroups.left_over(lab) + marked_pids(lab)
-        text = f"lab {lab.name}: down"
-        return (text + f", with remains: {left}; remove them with: lab down", False) if left else (text, False)
+        remains = f", with remains {left}; remove them with: lab down" if left else ""
+        return f"lab {lab.name}: down{remains}", False
     lines = [f"lab {lab.name}: {facts['mode']}, folder {lab.state}"]
     well = api.ready(lab)
     lines.append(f"  API      https://127.0.0.1:{facts.get('port')}  {'ready' if well else 'NOT ready'}")

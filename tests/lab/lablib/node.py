@@ -6,6 +6,7 @@ Its folders stay, as a disk does.
 """
 
 import json
+import math
 import shlex
 import signal
 import time
@@ -97,8 +98,9 @@ class Node:
                            f"the log: {self.log('containerd')}") from None
 
     def wait_ready(self, since, seconds=90):
-        """Ready by a report made after `since`: an old one may outlive a short power-off."""
-        moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(since))
+        """Ready by a report made after `since`: an old one may outlive a short power-off.
+        Reports are stamped in whole seconds, so the second of `since` itself does not count."""
+        moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(math.ceil(since)))
         def ready():
             status, heartbeat = api.node_condition(self.lab, self.name)
             return status == "True" and heartbeat >= moment

@@ -45,11 +45,6 @@ class Settings:
         return self.folder("logs") / f"{component}.log"
 
     @property
-    def bin(self):
-        """The built programs; one folder for each set of versions and sources."""
-        return self.cache / "bin"
-
-    @property
     def pki(self):
         return self.state / "pki"
 

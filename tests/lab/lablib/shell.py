@@ -3,6 +3,7 @@
 import contextlib
 import fcntl
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -11,6 +12,12 @@ from pathlib import Path
 
 class LabError(Exception):
     """Something failed; the text says what, where its log is, and what helps."""
+
+
+def require_programs(*names):
+    missing = [name for name in names if not shutil.which(name, path=CLEAN_ENV["PATH"])]
+    if missing:
+        raise LabError(f"not installed: {', '.join(missing)}; run: tests/setup.sh lab")
 
 
 # What a program of the lab needs from the environment: nothing of the caller's,
@@ -84,14 +91,17 @@ def step(what):
 @contextlib.contextmanager
 def lock(path, what):
     """One at a time, across processes; released by the kernel however we end."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-    try:
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            progress(f"  waiting: another process is at {what} ({path})")
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                progress(f"  waiting: another process is at {what} ({path})")
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+            # Who held it may have removed the file, and a third made a new one.
+            if path.exists() and os.path.samestat(os.fstat(descriptor), path.stat()):
+                yield
+                return
+        finally:
+            os.close(descriptor)
