@@ -25,7 +25,8 @@ struct Layout {
     std::string socket_dir;  // of the server's unix socket
     std::string tls_dir;     // tls.crt, tls.key (mode 0600), ca.crt, as PostgreSQL may read them
     std::string hba_file, ident_file;
-    std::string os_user;  // who runs PostgreSQL and this agent
+    std::string os_user;          // who runs PostgreSQL and this agent
+    std::string restore_command;  // in force while WAL is being rescued
     std::string listen = "*";
     int port = 5432;
     std::string cluster;

@@ -16,7 +16,7 @@ constexpr const char* kStatusSql =
     " pg_catalog.pg_last_wal_replay_lsn() THEN (1000 * EXTRACT(EPOCH FROM"
     " (pg_catalog.clock_timestamp() - pg_catalog.pg_last_xact_replay_timestamp())))::bigint END,"
     " w.status, w.received_tli, pg_catalog.current_setting('server_version_num'),"
-    " pg_catalog.current_setting('primary_conninfo') <> ''"
+    " pg_catalog.current_setting('primary_conninfo') <> '', w.sender_host, w.sender_port"
     " FROM (SELECT pg_catalog.pg_is_in_recovery() AS r) AS x"
     " LEFT JOIN pg_catalog.pg_stat_wal_receiver AS w ON true;"
     "SELECT application_name, state, sync_state, sent_lsn, flush_lsn, replay_lsn"
@@ -71,6 +71,8 @@ Result<ServerStatus> read_status(Connection& connection, Deadline deadline) {
     out.receiving_timeline = Timeline(number<std::uint32_t>(server.text(0, 8)));
     out.version_num = number<int>(server.text(0, 9));
     out.conninfo_set = server.yes(0, 10);
+    out.sender_host = server.text(0, 11);
+    out.sender_port = number<int>(server.text(0, 12));
 
     const Rows& streams = (*answers)[1];
     for (int i = 0; i < streams.count(); ++i)

@@ -26,6 +26,8 @@ struct ServerStatus {
     Timeline timeline;              // of the newest WAL here
     bool receiving = false;
     Timeline receiving_timeline;
+    std::string sender_host;  // where the stream comes from, as primary_conninfo named it
+    int sender_port = 0;
     std::chrono::milliseconds lag{0};
     std::vector<StreamView> streams;
     std::vector<SlotView> slots;

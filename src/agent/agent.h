@@ -1,0 +1,143 @@
+// Agent: the core of matriarch-agent. It owns all mutable state, lets the gate judge orders and the
+// brain decide, and applies what they say through Instance and StateStore.
+//
+// One thread calls everything here; the world comes in as events, orders and ticks and nothing here
+// waits. So the same class runs in production's main loop and in a simulation with virtual time.
+// The mandate (next issue) belongs between brain and Instance: whether a master may serve is asked
+// in `may_serve()` alone, and losing it is a call of fence_now().
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+
+#include "agent/brain.h"
+#include "agent/gate.h"
+#include "agent/instance.h"
+#include "agent/state.h"
+#include "base/random.h"
+#include "model/report.h"
+
+namespace matriarch::agent {
+
+struct Settings {
+    PodUid pod;
+    std::string version;
+    postgres::Layout layout;
+    Duration grace = seconds(30);
+    Duration linger = seconds(5);  // a fenced master waits so long for the operator to hear of it
+};
+
+class Agent {
+  public:
+    // `clock`, `store` and `instance` must outlive the agent.
+    Agent(Settings settings, const Clock& clock, Random& random, StateStore& store,
+          Instance& instance);
+
+    // Loads the state and looks at the volume.
+    void begin();
+    OrderAnswer handle(const Order& order);
+    void on(Event event);
+    void tick();
+    TimePoint wake() const { return wake_; }
+
+    // SIGTERM. `ended()` once PostgreSQL is gone, and, after a master, once the operator knows.
+    void end();
+    bool ended() const;
+    // A report with this sequence was received by the operator.
+    void delivered(std::uint64_t sequence);
+
+    // False until the volume was looked at for the first time: until then nobody may be told
+    // that there is no data.
+    bool knows_volume() const { return knows_volume_; }
+    const Incarnation& incarnation() const { return incarnation_; }
+    std::uint64_t sequence() const { return sequence_; }
+    Report report() const;
+    // Called when `sequence` rose.
+    void on_change(std::function<void()> call) { on_change_ = std::move(call); }
+    const State& state() const { return state_; }
+
+  private:
+    struct SideJob {
+        JobId id = 0;
+        std::string config_hash;
+    };
+
+    // Events.
+    void on_event(PostmasterEnded& event);
+    void on_event(AllGone& event);
+    void on_event(JobEnded& event);
+    void on_event(JobProgress& event);
+    void on_event(Probed& event);
+    void main_job_ended(JobEnded& event);
+    void take_upstream(const postgres::UpstreamFacts& facts);
+    void postgres_is_off();
+
+    // Orders.
+    GateView gate_view() const;
+    Status remember(const Order& order);
+    void accept(const Order& order);
+    void configure(const InstanceConfig& config);
+    void set_goal(const Order& order);
+
+    // Deciding and doing.
+    bool may_serve() const;
+    void step();
+    void refresh();
+    bool apply(const Action& action);
+    bool start(Role role);
+    bool write_configuration();
+    bool store_fence(Epoch epoch);
+    void upkeep();
+    void end_as_master();
+    void note_failure(const std::string& message);
+    JobId begin_job(Job job);
+    ConfigFiles render(Role role_if_off, bool starting, postgres::ServerConfig* server) const;
+    void publish();
+    PostgresState postgres_state() const;
+    void fill_server(Report& report) const;
+
+    Settings settings_;
+    const Clock& clock_;
+    StateStore& store_;
+    Instance& instance_;
+    std::function<void()> on_change_;
+    const std::string slot_;
+    Incarnation incarnation_;
+
+    State state_;
+    std::string state_trouble_;  // why the stored state is unusable
+    LocalView v_;
+    std::optional<Goal> goal_;
+    OrderProgress progress_;
+    bool knows_volume_ = false;
+    bool dead_ = false;  // the postmaster ended without our asking
+    bool killing_ = false;
+    bool was_master_ = false;  // of the last run
+    std::string end_of_last_run_;
+
+    std::uint64_t generation_ = 0;  // of the run that is on
+    std::uint64_t restart_from_ = 0;
+    std::optional<ConfigFiles> written_;
+    postgres::ServerConfig written_server_;
+    std::optional<TimePoint> last_sample_, last_accept_, last_stream_;
+    Lsn last_flush_;
+    Timeline last_timeline_;
+
+    JobId next_job_ = 1, main_job_ = 0;
+    bool main_job_is_work_ = false;  // it changes the volume
+    std::string job_text_;
+    std::optional<SideJob> validating_, reconciling_, slots_, checkpoint_;
+    std::optional<InstanceConfig> candidate_;  // being validated
+    std::string refused_config_;
+    std::vector<ParameterTrouble> parameter_troubles_;
+    TimePoint slots_due_, reconcile_due_;
+    std::string side_trouble_;
+
+    std::uint64_t sequence_ = 0, delivered_ = 0, ended_sequence_ = 0;
+    std::optional<TimePoint> linger_until_;
+    Report published_;
+    TimePoint wake_ = TimePoint::max();
+};
+
+}  // namespace matriarch::agent

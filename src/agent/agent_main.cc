@@ -1,0 +1,75 @@
+// matriarch-agent: flags and environment; everything else is in run.h and install.h.
+#include <CLI/CLI.hpp>
+#include <cstdlib>
+
+#include "agent/install.h"
+#include "agent/run.h"
+#include "telemetry/log.h"
+
+namespace {
+
+using namespace matriarch;
+
+int install_into(const std::string& directory, int uid, int gid) {
+    const auto done = agent::install(directory, uid, gid);
+    if (done) return 0;
+    telemetry::log::error("can't install the agent", done.error());
+    return 1;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    CLI::App app("Runs one PostgreSQL instance of a Matriarch cluster.");
+    app.require_subcommand(1);
+    std::string format = "json", level = "info";
+    app.add_option("--log-format", format, "json or console")->envname("MATRIARCH_LOG_FORMAT");
+    app.add_option("--log-level", level, "debug, info, warn or error")
+        ->envname("MATRIARCH_LOG_LEVEL");
+
+    auto* install = app.add_subcommand("install", "Copies the agent and its libraries into DIR");
+    std::string directory;
+    int uid = 999, gid = 999;
+    install->add_option("DIR", directory, "where to")->required();
+    install->add_option("--uid", uid, "user id of the PostgreSQL container");
+    install->add_option("--gid", gid, "group id of the PostgreSQL container");
+
+    auto* run = app.add_subcommand("run", "Makes, runs and watches PostgreSQL");
+    agent::RunOptions o;
+    int grace = 30;
+    run->add_option("--cluster", o.cluster)->envname("MATRIARCH_CLUSTER")->required();
+    run->add_option("--instance", o.instance)->envname("MATRIARCH_INSTANCE")->required();
+    run->add_option("--pod-uid", o.pod_uid)->envname("POD_UID")->required();
+    run->add_option("--pod-ip", o.pod_ip)->envname("POD_IP");
+    run->add_option("--data-root", o.paths.root, "the volume");
+    run->add_option("--tls-dir", o.paths.tls_dir, "tls.crt, tls.key, ca.crt");
+    run->add_option("--socket-dir", o.paths.socket_dir, "an emptyDir of the pod");
+    run->add_option("--bin-dir", o.bin_dir, "PostgreSQL's programs; searched for if empty");
+    run->add_option("--order-port", o.order_port);
+    run->add_option("--health-port", o.health_port);
+    run->add_option("--port", o.port, "PostgreSQL's");
+    run->add_option("--listen", o.listen, "PostgreSQL's listen_addresses");
+    run->add_option("--bind", o.bind_address, "address of the agent's own ports; empty: all");
+    run->add_option("--grace", grace, "seconds from SIGTERM to SIGKILL")
+        ->envname("MATRIARCH_GRACE_SECONDS");
+
+    auto* restore = app.add_subcommand("restore", "PostgreSQL's restore_command during a rescue");
+    std::string from, file, target;
+    restore->add_option("--from", from)->required();
+    restore->add_option("FILE", file)->required();
+    restore->add_option("TARGET", target)->required();
+
+    CLI11_PARSE(app, argc, argv);
+
+    telemetry::log::Options logging;
+    const auto parsed_format = telemetry::log::parse_format(format);
+    const auto parsed_level = telemetry::log::parse_level(level);
+    if (parsed_format) logging.format = *parsed_format;
+    if (parsed_level) logging.level = *parsed_level;
+    telemetry::log::configure(std::move(logging));
+
+    if (*install) return install_into(directory, uid, gid);
+    if (*restore) return agent::restore(from, file, target);
+    o.grace = std::chrono::seconds(grace);
+    return agent::run(o);
+}

@@ -1,0 +1,407 @@
+#include "agent/brain.h"
+
+#include <algorithm>
+
+#include "agent/rejoin.h"
+
+namespace matriarch::agent {
+namespace {
+
+using Kind = Action::Kind;
+
+constexpr Duration kCleanStop = seconds(10);      // a hung slave can hold a clean stop for a minute
+constexpr Duration kRestartStop = seconds(30);    //
+constexpr Duration kStreamPatience = seconds(3);  // then the upstream is asked why
+constexpr Duration kPromoteAgain = seconds(5);
+constexpr Duration kCheckpointPause = milliseconds(300);
+
+template <class T>
+constexpr std::size_t job_index() {
+    return Job(T{}).index();
+}
+
+// One decision in the making.
+class Thought {
+  public:
+    Thought(const LocalView& view, TimePoint now) : v(view), now_(now) {}
+
+    void act(Kind kind, std::string why, Role role = Role::Slave) {
+        d.actions.push_back({kind, role, std::nullopt, why});
+        say(std::move(why));
+    }
+    void begin(Job job, std::string why) {
+        if (v.job) return;  // one at a time
+        d.actions.push_back({Kind::Begin, Role::Slave, std::move(job), why});
+        say(std::move(why));
+    }
+    void say(std::string message) { d.message = std::move(message); }
+    void wake(TimePoint at) { d.wake = std::min(d.wake, at); }
+    void done(std::string message = {}) {
+        d.progress = OrderState::Done;
+        d.message = std::move(message);
+    }
+    void fail(std::string message) {
+        d.progress = OrderState::Failed;
+        d.message = std::move(message);
+    }
+    // After a failure: true while it is too early to try again.
+    bool backing_off() {
+        if (v.failures == 0 || now_ >= v.not_before) return false;
+        wake(v.not_before);
+        say(v.last_failure);
+        return true;
+    }
+    bool runs_job(std::size_t index) const { return v.job && *v.job == index; }
+
+    const LocalView& v;
+    Decision d;
+
+  private:
+    TimePoint now_;
+};
+
+class Brain {
+  public:
+    Brain(const LocalView& view, const std::string& slot, TimePoint now)
+        : v(view), slot_(slot), now_(now), t(view, now) {}
+
+    Decision decide(const std::optional<Goal>& goal) {
+        if (v.ending) {
+            end();
+        } else if (!goal) {
+            idle();
+        } else {
+            goal_ = &*goal;
+            pursue(goal->order.kind);
+        }
+        return std::move(t.d);
+    }
+
+  private:
+    const Order& order() const { return goal_->order; }
+
+    void pursue(OrderKind kind) {
+        if (kind == OrderKind::Fence) return fence();
+        if (v.restart && v.run != Run::Off) return stop_for_restart();
+        switch (kind) {
+            case OrderKind::Initialize:
+                return initialize();
+            case OrderKind::Lead:
+                return lead();
+            case OrderKind::Follow:
+                return follow();
+            case OrderKind::Halt:
+                return halt();
+            case OrderKind::Promote:
+                return promote();
+            default:
+                return idle();
+        }
+    }
+
+    // SIGTERM: fast shutdown within 60 % of the grace period, then all is killed.
+    void end() {
+        if (v.job) t.act(Kind::CancelJob, "the agent ends");
+        if (v.run == Run::Off && !v.processes_left) return t.done("PostgreSQL is stopped");
+        const TimePoint limit = v.ending_since + v.grace * 6 / 10;
+        if (now_ >= limit || v.run == Run::Off)
+            return t.act(Kind::KillAll, "the grace period for a clean stop is over");
+        t.wake(limit);
+        if (v.run != Run::Stopping) return t.act(Kind::StopFast, "the agent ends");
+        t.say("waits for PostgreSQL to stop");
+    }
+
+    // No goal: leftovers of a dead postmaster go, the volume is looked at, a slave's data starts.
+    void idle() {
+        t.d.progress = OrderState::None;
+        if (!settle(true)) return;
+        if (v.run == Run::Off && v.data.kind == DataFacts::Kind::Complete && v.data.standby &&
+            v.has_config && !t.backing_off())
+            t.act(Kind::Start, "a slave's data is served read-only", Role::Slave);
+        else if (v.run != Run::Off)
+            tend();
+    }
+
+    // What holds in any running state: the files are as they should be.
+    bool tend() {
+        if (v.conf_current || v.run == Run::Stopping) return true;
+        t.act(Kind::Configure, "the configuration changes");
+        return false;
+    }
+
+    // Off, with no process left and known data. False: not yet, and something was begun.
+    bool settle(bool find_end) {
+        if (v.run != Run::Off) return true;
+        if (v.processes_left) {
+            t.act(Kind::KillAll, "processes of a former start are left");
+            return false;
+        }
+        if (v.job) {
+            t.say("busy");
+            return false;
+        }
+        if (!v.data_fresh || (find_end && !v.data.end_searched)) {
+            t.begin(InspectJob{Lsn(), find_end}, "looks at the data directory");
+            return false;
+        }
+        return true;
+    }
+
+    void fence() {
+        if (v.job && !t.runs_job(job_index<InspectJob>()))
+            t.act(Kind::CancelJob, "a fence is ordered");
+        if (v.run != Run::Off) {
+            const TimePoint limit = goal_->since + kCleanStop;
+            if (order().clean && now_ < limit) {
+                t.wake(limit);
+                if (v.run != Run::Stopping) return t.act(Kind::StopFast, "a clean stop is ordered");
+                return t.say("waits for the last WAL to reach the slaves");
+            }
+            return t.act(Kind::KillAll, "a fence is ordered");
+        }
+        if (v.processes_left) return t.act(Kind::KillAll, "a fence is ordered");
+        if (v.fenced < order().epoch) t.act(Kind::StoreFence, "every process is gone");
+        if (!settle(true)) return;
+        t.done("fenced");
+    }
+
+    void stop_for_restart() {
+        const TimePoint limit = v.run_since + kRestartStop;
+        if (v.run != Run::Stopping) return t.act(Kind::StopFast, "a restart is ordered");
+        if (now_ >= limit) return t.act(Kind::KillAll, "it does not stop");
+        t.wake(limit);
+        t.say("stops for a restart");
+    }
+
+    void initialize() {
+        if (v.run == Run::Off) {
+            if (t.runs_job(job_index<InitializeJob>())) return t.say("initdb");
+            if (!settle(false)) return;
+            if (v.data.kind == DataFacts::Kind::None) {
+                if (t.backing_off()) return;
+                return t.begin(InitializeJob{*order().config}, "makes a new database");
+            }
+            if (!v.initialized_here) return t.fail("there is a data directory already");
+        }
+        serve();
+    }
+
+    void lead() {
+        if (v.run == Run::Off) {
+            if (!settle(false)) return;
+            if (v.data.kind != DataFacts::Kind::Complete)
+                return t.fail(v.data.trouble.empty() ? "there is no data" : v.data.trouble);
+            if (v.data.standby) return t.fail("the data is a slave's: that needs Promote");
+        }
+        serve();
+    }
+
+    // Master's data: start it, or bring the running master to what it should be.
+    void serve() {
+        if (v.run == Run::Off) {
+            if (!settle(false) || t.backing_off()) return;
+            return t.act(Kind::Start, "starts as master", Role::Master);
+        }
+        if (v.run != Run::Up || !v.server) return t.say("waits until it accepts connections");
+        if (v.server->in_recovery) {
+            if (v.role == Role::Slave) return t.fail("it runs as a slave: that needs Promote");
+            return t.say("recovers");
+        }
+        tend();
+        if (v.server->read_only_default) return t.say("waits for read-only to be lifted");
+        if (v.reconciled || order().kind != OrderKind::Initialize) return t.done();
+        t.say(v.last_failure.empty() ? "makes roles and database" : v.last_failure);
+    }
+
+    void halt() {
+        if (v.run == Run::Off) {
+            if (!settle(false)) return;
+            return t.done("not running");
+        }
+        if (v.run != Run::Up || !v.server) return t.say("waits until it accepts connections");
+        if (!v.server->in_recovery) return t.fail("it is no slave");
+        if (!tend()) return t.say("stops the receiver");
+        if (!v.sampled_after_conf || v.server->receiving || v.server->conninfo_set)
+            return t.say("waits for the receiver to stop");
+        t.done();
+    }
+
+    void promote() {
+        if (v.run == Run::Off) {
+            if (!settle(false)) return;
+            if (v.data.kind != DataFacts::Kind::Complete) return t.fail("there is no data");
+            // It ended after its promotion, and the order came again.
+            if (!v.data.standby) return serve();
+            if (t.backing_off()) return;
+            return t.act(Kind::Start, "starts, to be promoted", Role::Slave);
+        }
+        if (v.run != Run::Up || !v.server) return t.say("waits until it accepts connections");
+        if (!v.server->in_recovery) return serve();
+        if (!prepare_promotion()) return;
+        if (!v.promoting || now_ >= v.promoting_since + kPromoteAgain)
+            t.act(Kind::Promote, "promotes");
+        t.wake(now_ + kPromoteAgain);
+        t.say("waits for the end of recovery");
+    }
+
+    // Rescue and timeline reservation both need the receiver gone.
+    bool prepare_promotion() {
+        if (v.promoting) return true;
+        const bool reserve = order().reserved > v.server->timeline && !v.reserved;
+        const bool rescue = order().rescue && !v.rescued;
+        if (!reserve && !order().rescue) return true;
+        if (!tend()) return false;
+        if (!v.sampled_after_conf || v.server->receiving) {
+            t.say("waits for the receiver to stop");
+            return false;
+        }
+        if (rescue) {
+            if (v.failures > 0) {
+                t.fail("WAL can't be rescued: " + v.last_failure);
+                return false;
+            }
+            const Lsn have = std::max(v.server->received, v.server->replayed);
+            if (!t.runs_job(job_index<RescueJob>()))
+                t.begin(RescueJob{*order().rescue, have}, "fetches the WAL that it lacks");
+            return false;
+        }
+        if (order().rescue && v.server->replayed < order().rescue->end) {
+            t.say("replays rescued WAL: " + v.server->replayed.str() + " of " +
+                  order().rescue->end.str());
+            return false;
+        }
+        if (reserve) t.act(Kind::Reserve, "reserves timeline numbers");
+        return true;
+    }
+
+    void follow() {
+        if (!v.has_config) return t.say("waits for its configuration");
+        if (v.run == Run::Off) return follow_from_off();
+        const bool master = v.server && !v.server->in_recovery;
+        if (v.role == Role::Master || master)
+            return t.act(Kind::KillAll, "a newer epoch has another master");
+        if (v.run != Run::Up || !v.server) return t.say("waits until it accepts connections");
+        if (v.must_check) return t.act(Kind::StopFast, "its WAL has left the upstream's history");
+        if (!tend() || !v.sampled_after_conf) return t.say("turns to its upstream");
+        if (streams_from_upstream()) return t.done();
+        ask_why_nothing_streams();
+    }
+
+    // The old stream lives on for some milliseconds after a reload.
+    bool streams_from_upstream() const {
+        const auto& upstream = *order().upstream;
+        return v.server->receiving && v.server->sender_host == upstream.host &&
+               v.server->sender_port == upstream.port;
+    }
+
+    // Running as a slave, without a stream for some time: is the upstream's history still ours?
+    void ask_why_nothing_streams() {
+        t.say(v.last_failure.empty() ? "waits for the stream" : v.last_failure);
+        const TimePoint patience = v.conf_since + kStreamPatience;
+        if (now_ < patience) return t.wake(patience);
+        if (v.job || t.backing_off()) return;
+        t.begin(AskUpstreamJob{*order().upstream}, "asks its upstream");
+    }
+
+    void follow_from_off() {
+        if (t.runs_job(job_index<CloneJob>())) return t.say("clones");
+        if (!settle(false)) return;
+        if (!order().system_identifier.empty() && !v.data.system_identifier.empty() &&
+            v.data.system_identifier != order().system_identifier)
+            return t.fail("the data here has system identifier " + v.data.system_identifier.value +
+                          ", the cluster's is " + order().system_identifier.value);
+        if (t.backing_off()) return;
+        switch (v.data.kind) {
+            case DataFacts::Kind::None:
+                return t.begin(CloneJob{*order().upstream, slot_}, "clones");
+            case DataFacts::Kind::Broken:
+                return t.begin(CloneJob{*order().upstream, slot_}, "clones: " + v.data.trouble);
+            case DataFacts::Kind::Complete:
+                break;
+        }
+        if (v.data.standby && !v.must_check)
+            return t.act(Kind::Start, "starts as slave", Role::Slave);
+        climb();
+    }
+
+    // A former master's data, or a slave's that went too far.
+    void climb() {
+        if (!settle(true)) return;
+        if (!v.upstream) return t.begin(AskUpstreamJob{*order().upstream}, "asks its upstream");
+        const Rejoin rejoin = choose_rung(v.data, *v.upstream);
+        switch (rejoin.rung) {
+            case Rejoin::Rung::Refuse:
+                return t.fail(rejoin.why);
+            case Rejoin::Rung::Follow:
+                return t.act(Kind::Start, "rejoins: " + rejoin.why, Role::Slave);
+            case Rejoin::Rung::Clone:
+                return t.begin(CloneJob{*order().upstream, slot_}, "clones: " + rejoin.why);
+            case Rejoin::Rung::Rewind:
+                break;
+        }
+        // pg_rewind believes the source's pg_control: without a checkpoint since its promotion it
+        // would find both on one timeline and call that "no rewind required".
+        if (v.upstream->in_recovery ||
+            v.upstream->checkpoint_timeline != v.upstream->position.timeline) {
+            t.say("waits for the upstream's checkpoint");
+            const TimePoint again = v.upstream_at + kCheckpointPause;
+            if (now_ < again) return t.wake(again);
+            return t.begin(AskUpstreamJob{*order().upstream},
+                           "waits for the upstream's checkpoint");
+        }
+        t.begin(RewindJob{*order().upstream, order().epoch, v.data.timeline, rejoin.fork,
+                          v.data.end_of_wal},
+                "rewinds: " + rejoin.why);
+    }
+
+    const LocalView& v;
+    const std::string& slot_;
+    TimePoint now_;
+    Thought t;
+    const Goal* goal_ = nullptr;
+};
+
+}  // namespace
+
+Duration backoff(int failures) {
+    const int shift = std::clamp(failures - 1, 0, 5);
+    return std::min<Duration>(seconds(1) * (1 << shift), seconds(30));
+}
+
+Decision think(const LocalView& view, const std::optional<Goal>& goal, const std::string& slot,
+               TimePoint now) {
+    return Brain(view, slot, now).decide(goal);
+}
+
+postgres::ServerConfig wanted_server_config(const LocalView& view, const std::optional<Goal>& goal,
+                                            const postgres::Layout& layout,
+                                            const postgres::ServerConfig& former) {
+    postgres::ServerConfig out;
+    const bool out_of_recovery =
+        view.server ? !view.server->in_recovery
+                    : view.run == Run::Off && view.data_fresh && !view.data.standby;
+    const auto kind = goal ? goal->order.kind : OrderKind::Configure;
+    const bool serves = kind == OrderKind::Lead || kind == OrderKind::Initialize ||
+                        (kind == OrderKind::Promote && out_of_recovery);
+    if (serves || (!goal && view.run != Run::Off && view.role == Role::Master)) {
+        out.role = Role::Master;
+        out.read_only = false;
+        return out;
+    }
+    if (kind == OrderKind::Follow) {
+        out.primary_conninfo = postgres::upstream_conninfo(layout, *goal->order.upstream);
+        out.primary_slot_name = slot_name(layout.instance);
+    } else if (kind == OrderKind::Promote) {
+        // Promotion itself ends the receiver; only what must happen before it needs it stopped.
+        const bool reserve =
+            view.server && goal->order.reserved > view.server->timeline && !view.reserved;
+        if (!reserve && !goal->order.rescue) {
+            out.primary_conninfo = former.primary_conninfo;
+            out.primary_slot_name = former.primary_slot_name;
+        }
+        if (view.rescued && goal->order.rescue) out.restore_command = layout.restore_command;
+    }
+    return out;
+}
+
+}  // namespace matriarch::agent

@@ -1,0 +1,386 @@
+#include "agent/jobs.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "agent/files.h"
+#include "agent/tool.h"
+#include "postgres/connection.h"
+#include "postgres/control_file.h"
+#include "postgres/setup.h"
+#include "postgres/wal_scan.h"
+
+namespace matriarch::agent {
+namespace {
+
+using postgres::Connection;
+
+constexpr Duration kSqlPatience = seconds(15);
+constexpr Duration kCheckpointPatience = std::chrono::minutes(30);
+constexpr Duration kUpstreamPatience = seconds(5);
+constexpr Duration kFetchPatience = seconds(30);
+
+Error failed(const std::string& what, const ToolEnd& end) {
+    return make_error(ErrorKind::Unavailable, what, last_words(end));
+}
+
+// --- the data directory ---------------------------------------------------------------------
+
+// The newest timeline that has segments here and descends from `timeline`.
+Timeline newest_descendant(const std::string& pg_wal, Timeline timeline,
+                           std::vector<HistoryEntry>& history) {
+    DIR* dir = opendir(pg_wal.c_str());
+    if (dir == nullptr) return timeline;
+    std::vector<std::uint32_t> numbers;
+    while (const dirent* entry = readdir(dir)) {
+        const auto name = postgres::parse_segment_file(entry->d_name, 16u << 20);
+        if (name && name->timeline > timeline) numbers.push_back(name->timeline.value);
+    }
+    closedir(dir);
+    std::sort(numbers.rbegin(), numbers.rend());
+    numbers.erase(std::unique(numbers.begin(), numbers.end()), numbers.end());
+    for (const auto number : numbers) {
+        const auto text = read_file(pg_wal + "/" + postgres::history_file(Timeline(number)));
+        if (!text) continue;
+        const auto parsed = postgres::parse_history(*text);
+        if (!parsed) continue;
+        for (const auto& entry : *parsed) {
+            if (entry.timeline != timeline) continue;
+            history = *parsed;
+            return Timeline(number);
+        }
+    }
+    return timeline;
+}
+
+Lsn stored_hint(const Paths& paths) {
+    const auto text = read_file(paths.flush());
+    if (!text) return {};
+    const auto space = text->find(' ');
+    if (space == std::string::npos) return {};
+    return Lsn::parse(std::string_view(*text).substr(space + 1, text->find('\n') - space - 1))
+        .value_or(Lsn());
+}
+
+void find_end(const Paths& paths, DataFacts& facts, Lsn hint) {
+    facts.end_searched = true;
+    const auto control = postgres::read_control_file(paths.data());
+    if (!control) return;
+    postgres::WalScan scan;
+    scan.pg_wal = paths.pg_wal();
+    scan.segment_size = postgres::segment_size_of(scan.pg_wal);
+    scan.timeline = newest_descendant(scan.pg_wal, facts.timeline, facts.history);
+    scan.history = facts.history;
+    if (!hint.known()) hint = stored_hint(paths);
+    // A hint beyond the truth, or into a segment that is gone, finds nothing; the redo point does.
+    for (const Lsn from : {std::max(hint, control->redo), control->redo}) {
+        scan.from = from;
+        const auto end = postgres::find_wal_end(scan);
+        if (!end) continue;
+        facts.end_of_wal = end->end;
+        if (end->timeline > facts.timeline) facts.timeline = end->timeline;
+        break;
+    }
+    // History of the timeline that the WAL really ends on.
+    if (facts.timeline != scan.timeline) {
+        std::erase_if(facts.history,
+                      [&](const HistoryEntry& e) { return e.timeline >= facts.timeline; });
+    }
+}
+
+Result<JobOutput> inspect(const JobWorld& w, const InspectJob& job) {
+    DataFacts facts = look_at_data(w.local.paths);
+    if (job.find_end && facts.kind == DataFacts::Kind::Complete)
+        find_end(w.local.paths, facts, job.hint);
+    if (job.find_end) facts.end_searched = true;
+    return JobOutput(std::move(facts));
+}
+
+// --- making data ----------------------------------------------------------------------------
+
+ToolRun tool(const JobWorld& w, const std::string& program, std::vector<std::string> arguments) {
+    ToolRun run;
+    run.spec = postgres_process(w.local, w.lock_descriptor, w.local.binaries.program(program),
+                                std::move(arguments));
+    return run;
+}
+
+Result<JobOutput> initialize(const JobWorld& w, const InitializeJob& job) {
+    const auto& p = w.local.paths;
+    if (look_at_data(p).kind != DataFacts::Kind::None)
+        return make_error(ErrorKind::AlreadyExists, "there is a data directory already");
+    if (auto removed = remove_tree(p.initializing()); !removed) return removed.error();
+    ToolRun run = tool(
+        w, "initdb",
+        {"-D", p.initializing(), "-U", "postgres", "--data-checksums", "--auth-local=peer",
+         "--auth-host=reject", "--encoding=" + job.config.encoding, "--locale=" + job.config.locale,
+         "--wal-segsize=" + std::to_string(job.config.wal_segment_size_mb)});
+    const auto end = run_tool(w.supervisor, std::move(run), w.stop);
+    if (!end) return end.error();
+    if (!end->good) return failed("initdb failed", *end);
+    rmdir(p.data().c_str());  // an empty folder may stand there
+    if (auto moved = move_path(p.initializing(), p.data()); !moved) return moved.error();
+    return JobOutput();
+}
+
+std::string upstream(const JobWorld& w, const Upstream& up, std::string_view database = {}) {
+    return postgres::upstream_conninfo(w.local.layout, up, database);
+}
+
+// Puts a complete new data directory in the place of the old one, which goes last.
+Status replace_data(const Paths& p) {
+    rmdir(p.data().c_str());
+    const bool old = exists(p.data());
+    if (old) {
+        if (auto removed = remove_tree(p.replaced()); !removed) return removed;
+        if (auto moved = move_path(p.data(), p.replaced()); !moved) return moved;
+    }
+    if (auto moved = move_path(p.cloning(), p.data()); !moved) return moved;
+    unlink(p.rewinding().c_str());
+    unlink(p.flush().c_str());
+    if (auto synced = sync_directory(p.agent()); !synced) return synced;
+    return old ? remove_tree(p.replaced()) : Status();
+}
+
+Result<JobOutput> clone(const JobWorld& w, const CloneJob& job) {
+    const auto& p = w.local.paths;
+    if (auto removed = remove_tree(p.cloning()); !removed) return removed.error();
+    ToolRun run = tool(w, "pg_basebackup",
+                       {"-D", p.cloning(), "-d", upstream(w, job.upstream), "-X", "stream", "-S",
+                        job.slot, "--checkpoint=fast", "--no-password", "--progress", "--label",
+                        "matriarch " + w.local.layout.instance.value});
+    run.on_line = [&](std::string_view line) {
+        if (line.find('%') != std::string_view::npos)
+            w.progress("clones from " + job.upstream.instance.value + ": " +
+                       std::string(line.substr(line.find_first_not_of(' '))));
+    };
+    const auto end = run_tool(w.supervisor, std::move(run), w.stop);
+    if (!end || !end->good) {
+        (void)remove_tree(p.cloning());
+        return end ? failed("pg_basebackup from " + job.upstream.instance.value + " failed", *end)
+                   : end.error();
+    }
+    if (auto put = write_file(p.cloning() + "/standby.signal", "", Durable::Yes); !put)
+        return put.error();
+    if (auto replaced = replace_data(p); !replaced) return replaced.error();
+    return JobOutput();
+}
+
+Status copy_file(const std::string& from, const std::string& to) {
+    const int in = open(from.c_str(), O_RDONLY | O_CLOEXEC);
+    if (in < 0) return make_error(ErrorKind::NotFound, "cannot open " + from);
+    const int out = open(to.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    char buffer[65536];
+    ssize_t got = out < 0 ? -1 : 1;
+    while (got > 0) {
+        got = read(in, buffer, sizeof buffer);
+        if (got > 0 && write(out, buffer, static_cast<std::size_t>(got)) != got) got = -1;
+    }
+    const bool good = got == 0 && fsync(out) == 0;
+    close(in);
+    if (out >= 0) close(out);
+    return good ? Status() : Status(make_error(ErrorKind::Unavailable, "cannot copy to " + to));
+}
+
+// The segments that only this instance has, before pg_rewind overwrites them in place.
+Status keep_diverged(const JobWorld& w, const RewindJob& job) {
+    const auto& p = w.local.paths;
+    const auto folder = p.diverged() + "/" + std::to_string(job.epoch.value);
+    if (auto made = make_directory(folder, 0700); !made) return made;
+    const auto size = postgres::segment_size_of(p.pg_wal());
+    if (size == 0) return make_error(ErrorKind::NotFound, "no WAL to keep aside");
+    for (auto n = job.from.value / size; n <= job.to.value / size; ++n) {
+        const auto file = postgres::segment_file(job.timeline, n, size);
+        if (!exists(p.pg_wal() + "/" + file)) continue;
+        if (auto kept = copy_file(p.pg_wal() + "/" + file, folder + "/" + file); !kept) return kept;
+    }
+    const auto history = postgres::history_file(job.timeline);
+    if (exists(p.pg_wal() + "/" + history))
+        if (auto kept = copy_file(p.pg_wal() + "/" + history, folder + "/" + history); !kept)
+            return kept;
+    return sync_directory(folder);
+}
+
+Result<JobOutput> rewind(const JobWorld& w, const RewindJob& job) {
+    const auto& p = w.local.paths;
+    if (auto kept = keep_diverged(w, job); !kept) return kept.error();
+    const auto bytes = distance(job.from, job.to);
+    if (auto marked = write_file(p.rewinding(), std::to_string(bytes.value) + "\n", Durable::Yes);
+        !marked)
+        return marked.error();
+    // It recovers a crashed target in single-user mode, which standby mode forbids.
+    unlink((p.data() + "/standby.signal").c_str());
+    ToolRun run = tool(
+        w, "pg_rewind",
+        {"-D", p.data(), "--source-server=" + upstream(w, job.upstream, "postgres"), "--progress"});
+    const auto end = run_tool(w.supervisor, std::move(run), w.stop);
+    if (!end) return end.error();
+    if (!end->good) return failed("pg_rewind failed", *end);
+    if (auto put = write_file(p.data() + "/standby.signal", "", Durable::Yes); !put)
+        return put.error();
+    unlink(p.rewinding().c_str());
+    unlink(p.flush().c_str());
+    if (auto synced = sync_directory(p.agent()); !synced) return synced.error();
+    return JobOutput(bytes);
+}
+
+// --- WAL from others ------------------------------------------------------------------------
+
+Result<JobOutput> rescue(const JobWorld& w, const RescueJob& job) {
+    const auto& p = w.local.paths;
+    if (auto removed = remove_tree(p.rescue()); !removed) return removed.error();
+    if (auto made = make_directory(p.rescue(), 0700); !made) return made.error();
+    const auto size = postgres::segment_size_of(p.pg_wal());
+    if (size == 0) return make_error(ErrorKind::NotFound, "no WAL segment here");
+    if (!(job.rescue.end > job.have)) return JobOutput();
+    const Deadline deadline = Deadline::after(w.clock, kFetchPatience);
+    // Whole segments, from the one that our WAL ends in: replaying goes on inside it.
+    for (auto n = job.have.value / size; n <= (job.rescue.end.value - 1) / size; ++n) {
+        if (w.stop) return make_error(ErrorKind::Cancelled, "the rescue was stopped");
+        const auto file = postgres::segment_file(job.rescue.timeline, n, size);
+        w.progress("fetches " + file + " from " + job.rescue.source.value);
+        const auto got = w.local.fetch_wal(job.rescue, file, p.rescue() + "/" + file, deadline);
+        if (!got) return got.error();
+    }
+    return JobOutput(distance(job.have, job.rescue.end));
+}
+
+// --- SQL ------------------------------------------------------------------------------------
+
+Result<Connection> local_session(const JobWorld& w, Deadline deadline) {
+    return Connection::open(postgres::local_options(w.local.layout.socket_dir, w.local.layout.port,
+                                                    false, "matriarch-agent"),
+                            deadline, w.clock);
+}
+
+Result<JobOutput> ask_upstream(const JobWorld& w, const AskUpstreamJob& job) {
+    const Deadline deadline = Deadline::after(w.clock, kUpstreamPatience);
+    postgres::ConnectionOptions options{{"dbname", upstream(w, job.upstream, "postgres")},
+                                        {"replication", "database"}};
+    auto connection = Connection::open(options, deadline, w.clock);
+    if (!connection)
+        return make_error(connection.error().kind,
+                          "the upstream " + job.upstream.instance.value + " can't be asked",
+                          connection.error().message());
+    auto facts = postgres::read_upstream(*connection, deadline);
+    if (!facts) return facts.error();
+    return JobOutput(std::move(*facts));
+}
+
+Result<JobOutput> with_session(const JobWorld& w, Duration patience,
+                               const std::function<Status(Connection&, Deadline)>& work) {
+    const Deadline deadline = Deadline::after(w.clock, patience);
+    auto connection = local_session(w, deadline);
+    if (!connection) return connection.error();
+    if (auto done = work(*connection, deadline); !done) return done.error();
+    return JobOutput();
+}
+
+Result<JobOutput> validate(const JobWorld& w, const ValidateJob& job) {
+    auto troubles = postgres::owned_parameter_troubles(job.config);
+    const auto& folder = w.local.paths.check();
+    if (auto put = write_file(folder + "/postgresql.conf", job.postgresql_conf, Durable::No); !put)
+        return put.error();
+    ToolRun run = tool(w, "postgres", {"-C", "max_connections", "-D", folder});
+    const auto end = run_tool(w.supervisor, std::move(run), w.stop);
+    if (!end) return end.error();
+    if (end->how.starts_with("signal")) return failed("the configuration was not checked", *end);
+    if (!end->good) {
+        auto found = postgres::parse_parameter_errors(end->said, job.config);
+        if (found.empty()) found.push_back({"", last_words(*end)});
+        troubles.insert(troubles.begin(), found.begin(), found.end());
+    }
+    return JobOutput(std::move(troubles));
+}
+
+}  // namespace
+
+SpawnSpec postgres_process(const LocalWorld& local, int lock_descriptor, const std::string& program,
+                           std::vector<std::string> arguments) {
+    SpawnSpec spec;
+    spec.argv.push_back(program);
+    for (auto& argument : arguments) spec.argv.push_back(std::move(argument));
+    spec.env = local.environment;
+    spec.cwd = local.paths.root;
+    spec.keep = lock_descriptor;
+    return spec;
+}
+
+DataFacts look_at_data(const Paths& paths) {
+    DataFacts facts;
+    const auto data = paths.data();
+    if (!exists(data + "/PG_VERSION")) {
+        DIR* dir = opendir(data.c_str());
+        bool empty = true;
+        while (const dirent* entry = dir ? readdir(dir) : nullptr) {
+            const std::string_view name = entry->d_name;
+            if (name != "." && name != "..") empty = false;
+        }
+        if (dir != nullptr) closedir(dir);
+        // A cut between the two renames of a clone: the old data is still complete beside it.
+        if (empty && exists(paths.replaced() + "/PG_VERSION")) {
+            rmdir(data.c_str());
+            if (move_path(paths.replaced(), data)) return look_at_data(paths);
+        }
+        if (empty) return facts;
+        facts.kind = DataFacts::Kind::Broken;
+        facts.trouble = "the data directory has no PG_VERSION";
+        return facts;
+    }
+    facts.kind = DataFacts::Kind::Complete;
+    facts.standby = exists(data + "/standby.signal");
+    const auto control = postgres::read_control_file(data);
+    if (!control) {
+        facts.kind = DataFacts::Kind::Broken;
+        facts.trouble = control.error().message();
+        return facts;
+    }
+    facts.system_identifier = control->system_identifier;
+    facts.clean_shutdown = control->clean_shutdown;
+    facts.timeline = std::max(control->checkpoint_timeline, control->min_recovery_timeline);
+    if (facts.timeline.value > 1) {
+        const auto text = read_file(paths.pg_wal() + "/" + postgres::history_file(facts.timeline));
+        if (text) facts.history = postgres::parse_history(*text).value_or(facts.history);
+    }
+    if (exists(paths.rewinding())) {
+        facts.kind = DataFacts::Kind::Broken;
+        facts.trouble = "pg_rewind was interrupted here";
+    }
+    return facts;
+}
+
+Result<JobOutput> run_job(const JobWorld& w, const Job& job) {
+    struct Visitor {
+        const JobWorld& w;
+        Result<JobOutput> operator()(const InspectJob& j) { return inspect(w, j); }
+        Result<JobOutput> operator()(const InitializeJob& j) { return initialize(w, j); }
+        Result<JobOutput> operator()(const AskUpstreamJob& j) { return ask_upstream(w, j); }
+        Result<JobOutput> operator()(const CloneJob& j) { return clone(w, j); }
+        Result<JobOutput> operator()(const RewindJob& j) { return rewind(w, j); }
+        Result<JobOutput> operator()(const RescueJob& j) { return rescue(w, j); }
+        Result<JobOutput> operator()(const ValidateJob& j) { return validate(w, j); }
+        Result<JobOutput> operator()(const ReconcileJob& j) {
+            return with_session(w, kSqlPatience, [&](Connection& c, Deadline d) {
+                return postgres::reconcile_roles(c, j.config, d);
+            });
+        }
+        Result<JobOutput> operator()(const SlotsJob& j) {
+            return with_session(w, kSqlPatience, [&](Connection& c, Deadline d) {
+                return postgres::reconcile_slots(c, j.wanted, d);
+            });
+        }
+        Result<JobOutput> operator()(const CheckpointJob&) {
+            return with_session(w, kCheckpointPatience, [](Connection& c, Deadline d) -> Status {
+                const auto done = c.query("CHECKPOINT", d);
+                return done ? Status() : Status(done.error());
+            });
+        }
+    };
+    return std::visit(Visitor{w}, job);
+}
+
+}  // namespace matriarch::agent

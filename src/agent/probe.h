@@ -1,0 +1,53 @@
+// Probe: looks at the local server, on a thread of its own, as long as one runs.
+//
+// A persistent walsender connection sampled every 150 ms (each few milliseconds while something is
+// awaited), and, since that is blind to a frozen postmaster, a fresh knock every second. Every wait
+// has a deadline; results go to `deliver` as Probed events. Methods are safe from any thread.
+#pragma once
+
+#include <condition_variable>
+#include <functional>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+
+#include "agent/instance.h"
+#include "base/clock.h"
+
+namespace matriarch::agent {
+
+class Probe {
+  public:
+    using Deliver = std::function<void(Probed)>;
+    Probe(std::string socket_dir, int port, const Clock& clock, Deliver deliver);
+    ~Probe();
+    Probe(const Probe&) = delete;
+    Probe& operator=(const Probe&) = delete;
+
+    void watch(std::uint64_t generation);  // a server was started
+    void rest();                           // it is gone
+    void pace(Pace pace);
+    // Samples often for a moment: something was just asked of the server.
+    void hurry();
+
+  private:
+    void run();
+    Duration interval(TimePoint now, bool connected) const;
+
+    const std::string socket_dir_;
+    const int port_;
+    const Clock& clock_;
+    const Deliver deliver_;
+
+    mutable std::mutex mutex_;
+    std::condition_variable changed_;
+    std::uint64_t generation_ = 0;  // 0: rest. All guarded by mutex_
+    Pace pace_ = Pace::Normal;
+    TimePoint hurry_until_;
+    bool stop_ = false;
+    bool poke_ = false;
+    std::thread thread_;
+};
+
+}  // namespace matriarch::agent

@@ -1,0 +1,25 @@
+// The rejoin ladder: how a data directory that was left behind becomes a slave again. Pure.
+//
+// Follow if all that it has is in the upstream's history; else pg_rewind; else a new clone. Judged
+// by the end of the valid WAL and the histories, never by pg_control, and never by comparing LSNs
+// of different timelines (INV-6).
+#pragma once
+
+#include <string>
+
+#include "agent/instance.h"
+
+namespace matriarch::agent {
+
+struct Rejoin {
+    enum class Rung { Follow, Rewind, Clone, Refuse };
+    Rung rung = Rung::Refuse;
+    std::string why;
+    Timeline fork_timeline;
+    Lsn fork;  // Rewind: where the histories part
+    Bytes diverged;
+};
+
+Rejoin choose_rung(const DataFacts& data, const postgres::UpstreamFacts& upstream);
+
+}  // namespace matriarch::agent

@@ -1,0 +1,80 @@
+#include "agent/state.h"
+
+#include <charconv>
+#include <nlohmann/json.hpp>
+
+#include "agent/files.h"
+#include "model/config_json.h"
+#include "model/record_json.h"
+#include "postgres/wal_scan.h"
+
+namespace matriarch::agent {
+namespace {
+
+constexpr std::string_view kMagic = "matriarch-agent-state 1 ";
+
+std::uint32_t checksum(std::string_view body) {
+    return postgres::crc32c(0xFFFFFFFFu, body.data(), body.size()) ^ 0xFFFFFFFFu;
+}
+
+}  // namespace
+
+std::string encode_state(const State& s) {
+    json::Json body = {{"term", s.term.value},
+                       {"epoch", s.epoch.value},
+                       {"epochId", s.epoch_id.value},
+                       {"fenced", s.fenced.value},
+                       {"fencedBy", s.fenced_by.value},
+                       {"candidates", json::write_members(s.candidates)},
+                       {"sync", json::write_sync(s.sync)},
+                       {"initializedFor", s.initialized_for.value}};
+    if (s.config) body["config"] = json::write_config(*s.config);
+    if (s.goal) body["goal"] = json::Json::parse(to_json(*s.goal), nullptr, false);
+    const std::string text = body.dump(1) + "\n";
+    char head[16];
+    snprintf(head, sizeof head, "%08x\n", checksum(text));
+    return std::string(kMagic) + head + text;
+}
+
+Result<State> decode_state(std::string_view text) {
+    const auto bad = [](const char* why) {
+        return make_error(ErrorKind::Invalid, "the agent's stored state is unusable", why);
+    };
+    if (!text.starts_with(kMagic)) return bad("it does not begin as it should");
+    text.remove_prefix(kMagic.size());
+    const auto newline = text.find('\n');
+    if (newline != 8) return bad("it has no checksum");
+    std::uint32_t sum = 0;
+    std::from_chars(text.data(), text.data() + newline, sum, 16);
+    text.remove_prefix(newline + 1);
+    if (checksum(text) != sum) return bad("its checksum is wrong");
+    const auto body = json::parse_object(text);
+    if (!body) return bad("it is no JSON");
+    State s;
+    json::read(*body, "term", s.term);
+    json::read(*body, "epoch", s.epoch);
+    json::read(*body, "epochId", s.epoch_id);
+    json::read(*body, "fenced", s.fenced);
+    json::read(*body, "fencedBy", s.fenced_by);
+    s.candidates = json::read_members(json::at(*body, "candidates"));
+    s.sync = json::read_sync(json::at(*body, "sync"));
+    json::read(*body, "initializedFor", s.initialized_for);
+    if (body->contains("config")) s.config = json::read_config((*body)["config"]);
+    if (body->contains("goal"))
+        if (auto goal = order_from_json((*body)["goal"].dump())) s.goal = std::move(*goal);
+    return s;
+}
+
+Result<State> FileStateStore::load() {
+    auto text = read_file(path_);
+    if (!text)
+        return text.error().kind == ErrorKind::NotFound ? Result<State>(State{})
+                                                        : Result<State>(text.error());
+    return decode_state(*text);
+}
+
+Status FileStateStore::save(const State& state) {
+    return write_file(path_, encode_state(state), Durable::Yes, 0600);
+}
+
+}  // namespace matriarch::agent

@@ -1,0 +1,56 @@
+// State: what an agent must remember over its own death, and StateStore, where it is kept.
+//
+// Outside the data directory, since that is cloned and rewound. An order is obeyed only after its
+// term and epoch are on disk (INV-2), so save() returns after fsync of file and folder. A file that
+// can't be read or whose checksum is wrong is never taken for "nothing known": load() fails, and
+// the agent then refuses to lead. One owner thread.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/error.h"
+#include "model/config.h"
+#include "model/order.h"
+
+namespace matriarch::agent {
+
+struct State {
+    Term term;
+    Epoch epoch;
+    EpochId epoch_id;
+    Epoch fenced;                    // every process of epochs up to this one is gone ...
+    PodUid fenced_by;                // ... of this pod
+    std::vector<Member> candidates;  // of `epoch`
+    std::optional<SyncRule> sync;
+    std::optional<InstanceConfig> config;  // in force
+    std::optional<Order> goal;             // the last one that lasts: Follow, Halt, Lead, ...
+    EpochId initialized_for;               // the epoch for which a data directory was made here
+    friend bool operator==(const State&, const State&) = default;
+};
+
+class StateStore {
+  public:
+    virtual ~StateStore() = default;
+    // A default State when nothing was ever saved.
+    virtual Result<State> load() = 0;
+    virtual Status save(const State& state) = 0;
+};
+
+class FileStateStore final : public StateStore {
+  public:
+    explicit FileStateStore(std::string path) : path_(std::move(path)) {}
+    Result<State> load() override;
+    Status save(const State& state) override;
+
+  private:
+    std::string path_;
+};
+
+// The file's content: a line with the checksum of all that follows, then JSON.
+std::string encode_state(const State& state);
+Result<State> decode_state(std::string_view text);
+
+}  // namespace matriarch::agent

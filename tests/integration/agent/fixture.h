@@ -1,0 +1,122 @@
+// A small cluster of real agents for tests: a CA, an operator's client certificate, instances with
+// volumes under one temporary folder, ports that were free a moment ago.
+//
+// Everything that a Lab started is ended by it, by process id. Agents run as user `postgres` when
+// the test runs as root, since PostgreSQL refuses root. The tests play the operator: they send real
+// orders. One thread.
+#pragma once
+
+#include <sys/types.h>
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/random.h"
+#include "model/order.h"
+#include "model/report.h"
+#include "net/client.h"
+#include "net/pki.h"
+#include "postgres/connection.h"
+
+namespace matriarch::testing {
+
+class Lab;
+
+// One instance: a volume and, while it runs, an agent.
+class Node {
+  public:
+    Node(Lab& lab, int ordinal);
+    ~Node();
+
+    const InstanceName name;
+    const std::string root, socket_dir, tls_dir;
+    const int order_port, health_port, port;
+    PodUid pod;
+
+    void start();
+    bool running() const { return agent_ > 0; }
+    pid_t agent() const { return agent_; }
+    pid_t postmaster() const;
+    // SIGKILL to the agent alone: a crashed process supervisor.
+    void kill_agent();
+    // SIGKILL to the agent and to all that it started: a crashed container.
+    void kill_container();
+    // SIGTERM; the exit status, or nothing if it did not end by the deadline.
+    std::optional<int> terminate(Duration patience = seconds(30));
+
+    Result<Report> poll(std::uint64_t seen = 0, milliseconds wait = milliseconds(0),
+                        Incarnation incarnation = {});
+    // Long polls until the condition holds; fails the test with the last report otherwise.
+    Report wait_for(const char* what, const std::function<bool(const Report&)>& condition,
+                    Duration patience = seconds(30));
+    Report report();  // now
+
+    // The order with the header of the newest report.
+    Order order(OrderKind kind, const std::string& id);
+    OrderAnswer send(const Order& order);
+    // Sends, expects acceptance, and waits until it is done.
+    Report obey(const Order& order, Duration patience = seconds(60));
+
+    Upstream as_upstream() const;
+    // As the application's role, over TCP and TLS.
+    Result<postgres::Connection> connect(Duration patience = seconds(5));
+    // One value as text; fails the test if the statement fails.
+    std::string sql(const std::string& statement);
+    std::string log() const;
+    net::Failure last_failure = net::Failure::Other;
+
+  private:
+    friend class Lab;
+    Lab& lab_;
+    pid_t agent_ = 0;
+};
+
+class Lab {
+  public:
+    explicit Lab(int instances);
+    ~Lab();
+    Lab(const Lab&) = delete;
+    Lab& operator=(const Lab&) = delete;
+
+    Node& operator[](int ordinal) { return *nodes_.at(static_cast<std::size_t>(ordinal - 1)); }
+    InstanceConfig config(int ordinal) const;
+
+    // instance 1 as master of epoch 1, the others streaming from it.
+    void bring_up();
+    // Order 1 to be master, all others to follow: what a promotion of `master` needs afterwards.
+    void follow(Node& slave, Node& master);
+
+    // What the operator's record would say.
+    Term term{1};
+    Epoch epoch{1};
+    EpochId epoch_id{"epoch-1"};
+    SystemIdentifier system_identifier;
+    void next_epoch();
+
+    SystemClock clock;
+    SystemRandom random;
+    const std::string folder;
+    const std::string cluster = "orders", password = "for-tests-only";
+
+  private:
+    friend class Node;
+    net::KeyPair ca_;
+    std::string verifier_;
+    std::unique_ptr<net::HttpClient> operator_, stranger_;
+    std::vector<std::unique_ptr<Node>> nodes_;
+    uid_t uid_ = 0;
+    gid_t gid_ = 0;
+    std::map<std::string, int> milliseconds_;
+};
+
+// A port that nothing listened on a moment ago.
+int free_port();
+// Prints a measured time, for people who read test logs.
+void print_time(const char* what, Duration took);
+
+}  // namespace matriarch::testing
