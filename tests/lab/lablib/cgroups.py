@@ -11,7 +11,8 @@ from pathlib import Path
 from .shell import LabError, wait_until
 
 V2_ROOT = Path("/sys/fs/cgroup")
-V2_WANTED = {"cpu", "cpuset", "io", "memory", "pids"}
+# Those that the kubelet insists on, and io.
+V2_WANTED = {"cpu", "cpuset", "hugetlb", "io", "memory", "pids"}
 
 
 def is_v2():

@@ -142,6 +142,7 @@ class ControlPlane:
             "--allocate-node-cidrs=false", f"--cluster-cidr={POD_RANGE}",
             "--enable-hostpath-provisioner=true",
             # A lost node is noticed sooner than the default of 50 s, for the tests' sake.
+            "--pvclaimbinder-sync-period=2s",
             "--node-monitor-period=2s", "--node-monitor-grace-period=20s",
             "--kube-api-qps=100", "--kube-api-burst=200",
             "--bind-address=127.0.0.1", "--profiling=false")
