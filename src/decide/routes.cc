@@ -126,6 +126,8 @@ void compare_routes(const Facts& f, Plan& plan) {
         } else if (f.record->phase != Phase::Serving) {
             return;  // the new epoch is published when its master is verified
         }
+        // Slaves that stand still for a failover are no news.
+        if (plan.master_failed && wanted.master == published->master) return;
         const Duration since = f.now - f.seen.published_at;
         if (published->epoch == wanted.epoch && !urgent(*published, wanted) && since < kPace) {
             plan.recheck = std::min(plan.recheck, kPace - since);

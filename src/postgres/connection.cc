@@ -68,7 +68,8 @@ Result<Connection> Connection::open(const ConnectionOptions& options, Deadline d
     }
     keys.push_back(nullptr);
     values.push_back(nullptr);
-    std::shared_ptr<PGconn> connection(PQconnectStartParams(keys.data(), values.data(), 0),
+    // expand_dbname: an upstream is given as one connection string in "dbname".
+    std::shared_ptr<PGconn> connection(PQconnectStartParams(keys.data(), values.data(), 1),
                                        PQfinish);
     if (!connection) return make_error(ErrorKind::Unavailable, "no memory for a connection");
     PQsetNoticeProcessor(connection.get(), silent, nullptr);

@@ -10,7 +10,7 @@ namespace {
 
 // Offsets in ControlFileData (catalog/pg_control.h) on 64-bit machines.
 constexpr std::size_t kIdentifier = 0, kVersion = 8, kState = 16, kCheckpoint = 32, kRedo = 40,
-                      kTimeline = 48, kMinRecovery = 176, kMinRecoveryTimeline = 184, kSize = 192;
+                      kTimeline = 48, kMinRecovery = 136, kMinRecoveryTimeline = 144, kSize = 152;
 // enum DBState.
 constexpr std::uint32_t kShutdowned = 1, kShutdownedInRecovery = 2, kInArchiveRecovery = 5;
 
