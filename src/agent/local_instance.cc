@@ -51,9 +51,11 @@ LocalInstance::LocalInstance(LocalWorld world, Loop& loop, const Clock& clock, D
       deliver_(std::move(deliver)),
       lock_(world_.paths.lock()),
       supervisor_(world_.paths.lock()),
-      probe_(world_.layout.socket_dir, world_.layout.port, clock, [this](Probed probed) {
-          loop_.post([this, event = std::move(probed)]() mutable { deliver_(std::move(event)); });
-      }) {}
+      probe_(world_.layout.socket_dir, world_.layout.port, world_.paths.data() + "/postmaster.pid",
+             clock, [this](Probed probed) {
+                 loop_.post(
+                     [this, event = std::move(probed)]() mutable { deliver_(std::move(event)); });
+             }) {}
 
 LocalInstance::~LocalInstance() {
     for (auto& [id, job] : jobs_) *job.stop = true;

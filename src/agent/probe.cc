@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "agent/files.h"
 #include "postgres/connection.h"
 
 namespace matriarch::agent {
@@ -14,11 +15,21 @@ constexpr Duration kPromotion = milliseconds(2);
 constexpr Duration kKnockEvery = seconds(1);
 constexpr Duration kAnswerIn = seconds(2), kKnockIn = milliseconds(500);
 
+// The postmaster writes its state into the last line of its pid file (miscadmin.h,
+// PM_STATUS_READY): asking it by connections would fill its log with "the database system is
+// starting up".
+bool says_ready(const std::string& pid_file) {
+    const auto text = read_file(pid_file);
+    return text && text->find("\nready") != std::string::npos;
+}
+
 }  // namespace
 
-Probe::Probe(std::string socket_dir, int port, const Clock& clock, Deliver deliver)
+Probe::Probe(std::string socket_dir, int port, std::string pid_file, const Clock& clock,
+             Deliver deliver)
     : socket_dir_(std::move(socket_dir)),
       port_(port),
+      pid_file_(std::move(pid_file)),
       clock_(clock),
       deliver_(std::move(deliver)),
       thread_([this] { run(); }) {}
@@ -92,6 +103,7 @@ void Probe::run() {
         const TimePoint asked = clock_.now();
         const Deadline deadline{asked + kAnswerIn};
         if (!connection) {
+            if (!says_ready(pid_file_)) continue;
             auto opened = postgres::Connection::open(options, deadline, clock_);
             if (!opened) {
                 deliver_({generation, asked, opened.error(), false});

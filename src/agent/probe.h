@@ -20,7 +20,9 @@ namespace matriarch::agent {
 class Probe {
   public:
     using Deliver = std::function<void(Probed)>;
-    Probe(std::string socket_dir, int port, const Clock& clock, Deliver deliver);
+    // `pid_file` is the server's postmaster.pid.
+    Probe(std::string socket_dir, int port, std::string pid_file, const Clock& clock,
+          Deliver deliver);
     ~Probe();
     Probe(const Probe&) = delete;
     Probe& operator=(const Probe&) = delete;
@@ -37,6 +39,7 @@ class Probe {
 
     const std::string socket_dir_;
     const int port_;
+    const std::string pid_file_;
     const Clock& clock_;
     const Deliver deliver_;
 

@@ -257,7 +257,7 @@ std::string upstream_conninfo(const Layout& layout, const Upstream& upstream,
     append_option(out, "sslkey", layout.tls_dir + "/tls.key");
     append_option(out, "sslrootcert", layout.tls_dir + "/ca.crt");
     append_option(out, "gssencmode", "disable");
-    append_option(out, "passfile", "/dev/null");
+    append_option(out, "passfile", "/dev/null/none");
     append_option(out, "connect_timeout", "3");
     append_option(out, "keepalives_idle", "3");
     append_option(out, "keepalives_interval", "1");

@@ -48,7 +48,7 @@ ConnectionOptions local_options(const std::string& socket_dir, int port, bool wa
                           {"application_name", application_name},
                           {"client_encoding", "UTF8"},
                           {"gssencmode", "disable"},
-                          {"passfile", "/dev/null"}};
+                          {"passfile", "/dev/null/none"}};
     if (walsender) out.emplace_back("replication", "database");
     return out;
 }
