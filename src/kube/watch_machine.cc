@@ -93,6 +93,11 @@ void WatchMachine::watch_ended(TimePoint now) {
     state_ = WatchState::Watch;
 }
 
+void WatchMachine::watch_broken(const Error& error, TimePoint now) {
+    last_error_ = error;
+    watch_ended(now);
+}
+
 void WatchMachine::watch_failed(const Error& error, TimePoint now) {
     if (std::exchange(left_, false)) return;
     switch (error.kind) {

@@ -71,7 +71,9 @@ class WatchMachine {
     WatchVerdict error_event(const Error& error, TimePoint now);
     // The server ended the stream in good order, or error_event() said Leave.
     void watch_ended(TimePoint now);
-    // It could not be opened (an HTTP error or the transport), or broke.
+    // The open stream broke, or fell silent: like an end, since nothing of what we know is wrong.
+    void watch_broken(const Error& error, TimePoint now);
+    // It could not be opened: an HTTP error, or no connection.
     void watch_failed(const Error& error, TimePoint now);
 
     const std::string& resource_version() const { return resource_version_; }

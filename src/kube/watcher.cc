@@ -114,7 +114,13 @@ void Watcher::watch(const WatchMachine::Step& step, std::stop_token stop) {
     const Error error = end ? error_from_response(doing("watch"), *end)
                             : error_from_transport(doing("watch"), false, end.error());
     report(error);
-    machine_.watch_failed(error, now);
+    const bool was_open = !end && (end.error().kind == ErrorKind::OutcomeUnknown ||
+                                   end.error().kind == ErrorKind::Timeout);
+    if (was_open) {
+        machine_.watch_broken(error, now);
+    } else {
+        machine_.watch_failed(error, now);
+    }
 }
 
 bool Watcher::on_line(std::string_view line) {

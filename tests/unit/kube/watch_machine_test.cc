@@ -63,7 +63,6 @@ TEST_F(WatchMachineTest, GivenAnErrorEventInALivingWatch_WhenItCame_ThenOnlyTheR
 TEST_F(WatchMachineTest, GivenAWatchThatFails_WhenTheServerIsAway_ThenItIsResumedWithoutAList) {
     const EndCase cases[] = {
         {"refused", ErrorKind::Unavailable, true, WatchState::Watch},
-        {"silent", ErrorKind::Timeout, true, WatchState::Watch},
         {"401", ErrorKind::Unauthorized, true, WatchState::Watch},
         {"403", ErrorKind::Forbidden, true, WatchState::Watch},
         {"429", ErrorKind::Throttled, true, WatchState::Watch},
@@ -90,6 +89,17 @@ TEST_F(WatchMachineTest, GivenACleanEnd_WhenTheWatchLived_ThenItGoesOnAtOnceFrom
     const auto step = machine_.next(now());
     EXPECT_EQ(step.state, WatchState::Watch);
     EXPECT_EQ(step.resource_version, "107");
+}
+
+TEST_F(WatchMachineTest, GivenABrokenStream_WhenItHadLived_ThenItIsResumedAtOnceElseWithADelay) {
+    start_watch();
+    machine_.event("107");
+    machine_.watch_broken(error(ErrorKind::Unavailable), now());
+    EXPECT_EQ(machine_.next(now()).resource_version, "107");
+    EXPECT_EQ(machine_.next(now()).state, WatchState::Watch);
+    machine_.watch_started(now());
+    machine_.watch_broken(error(ErrorKind::Unavailable), now());
+    EXPECT_EQ(after_backoff(), std::pair(Duration(milliseconds(800)), WatchState::Watch));
 }
 
 TEST_F(WatchMachineTest, GivenACleanEnd_WhenItWasTooShortAndEmpty_ThenThereIsADelay) {
