@@ -38,7 +38,7 @@ void about_slaves(const Facts& f, Plan& plan) {
         missing += (missing.empty() ? "" : "; ") + slave->name.value + ": " + trouble_of(f, *slave);
     }
     if (missing.empty() && count < f.seen.spec.slaves) missing = "the others are not made yet";
-    if (count == f.seen.spec.slaves)
+    if (count >= f.seen.spec.slaves && missing.empty())
         say(plan, {"SlavesReady", true, "AllStreaming",
                    std::to_string(count) + " of " + std::to_string(count) + " slaves stream"});
     else

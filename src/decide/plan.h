@@ -4,6 +4,7 @@
 // again. Every step is idempotent; a step that meets a Conflict voids the rest of the plan.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -24,6 +25,8 @@ struct RemoveInstance {  // its volume stays
 };
 struct WriteRecord {  // compare-and-swap on record.version; creates it when that is empty
     AuthorityRecord record;
+    // A change of master: how many acknowledged bytes it loses; absent: not known.
+    std::optional<Bytes> loss = {};
 };
 struct SendOrder {
     InstanceName to;

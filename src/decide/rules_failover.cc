@@ -94,6 +94,15 @@ AuthorityRecord succeed(const Facts& f, const Candidate& winner) {
     return r;
 }
 
+// "None" needs proof: the end of the old master's WAL as its fence found it.
+std::optional<Bytes> loss_of(const Facts& f, const Candidate& winner) {
+    if (winner.former_master || winner.rescue) return Bytes(0);
+    const bool end_known = f.master && f.master->report && f.master->report->end_of_wal.known() &&
+                           f.master->report->timeline == f.record->timeline;
+    if (!end_known) return {};
+    return winner.lacking;
+}
+
 // A proof stands: choose and record the next master.
 Verdict choose(const Facts& f, Plan& plan) {
     if (!receivers_are_down(f, plan)) return Verdict::Decided;
@@ -118,7 +127,7 @@ Verdict choose(const Facts& f, Plan& plan) {
                                  "no instance may become master: " + join(ranking.refused)});
         return Verdict::Decided;
     }
-    plan.steps.push_back({WriteRecord{succeed(f, *ranking.winner)},
+    plan.steps.push_back({WriteRecord{succeed(f, *ranking.winner), loss_of(f, *ranking.winner)},
                           ranking.winner->instance->name.value + ": " + ranking.winner->why});
     return Verdict::Decided;
 }

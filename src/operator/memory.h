@@ -36,7 +36,7 @@ struct ChangeUnderWay {
     std::string why;
     std::vector<StepTime> steps;
     TimePoint last_step;
-    std::string loss = "unknown";
+    std::optional<Bytes> loss;  // absent: not known
 };
 
 struct ClusterMemory {

@@ -1,4 +1,5 @@
 // matriarch-operator: flags, signals, exit codes.
+#include <malloc.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -42,6 +43,9 @@ int fail(const Error& error) {
 }  // namespace
 
 int main(int argc, char** argv) {
+    // Some thirty threads that mostly wait: an arena for each would hold megabytes of nothing.
+    mallopt(M_ARENA_MAX, 2);
+    mallopt(M_TRIM_THRESHOLD, 256 * 1024);
     op::Options options;
     CLI::App app{"Matriarch: keeps PostgreSQL master/slave topologies alive on Kubernetes."};
     app.add_option("--watch-namespaces", options.watch_namespaces,

@@ -213,7 +213,7 @@ Status Reconciler::do_step(Look& look, const decide::WriteRecord& step, const st
     }
     look.memory.record = *stored;
     look.memory.live_version = stored->version;
-    story_.record_written(*look.cluster, look.memory, before, *stored, reason);
+    story_.record_written(*look.cluster, look.memory, before, *stored, step.loss, reason);
     look.again = true;
     return {};
 }

@@ -33,17 +33,19 @@ void Story::master_failed(const Cluster& cluster, ClusterMemory& memory,
     if (memory.change || !seen.record) return;
     const TimePoint now = clock_.now();
     memory.change =
-        ChangeUnderWay{now, clock_.wall(), seen.record->holder, seen.record->epoch, why, {}, now};
+        ChangeUnderWay{now, clock_.wall(), seen.record->holder, seen.record->epoch, why, {}, now, {}};
     tell(cluster, kube::EventType::Warning, "MasterFailed", "Failover",
          seen.record->holder.value + " can't serve: " + why);
 }
 
 void Story::record_written(const Cluster& cluster, ClusterMemory& memory,
                            const std::optional<AuthorityRecord>& before,
-                           const AuthorityRecord& after, const std::string& reason) {
+                           const AuthorityRecord& after, std::optional<Bytes> loss,
+                           const std::string& reason) {
     const std::string epoch = std::to_string(after.epoch.value);
     if (after.phase == Phase::Promoting && (!before || before->epoch != after.epoch)) {
         step(memory, "chosen");
+        if (memory.change) memory.change->loss = loss;
         tell(cluster, kube::EventType::Normal, "Promoting", "Failover",
              "epoch " + epoch + " is " + after.holder.value + "'s: " + reason);
     } else if (before && before->phase == Phase::Promoting && after.phase == Phase::Serving) {
@@ -74,7 +76,11 @@ std::optional<ChangeOfMaster> Story::routes_published(const Cluster& cluster, Cl
     change.proof = "confirmed fence";
     change.duration_ms = to_ms(clock_.now() - under_way.began);
     change.steps = under_way.steps;
-    change.loss = under_way.loss;
+    if (under_way.loss) change.loss_bytes = static_cast<std::int64_t>(under_way.loss->value);
+    change.loss = !under_way.loss ? "not known: the old master's last WAL was not seen"
+                  : under_way.loss->value == 0
+                      ? "none"
+                      : "at most " + std::to_string(under_way.loss->value) + " bytes of WAL";
     std::string split;
     for (const auto& s : change.steps)
         split += (split.empty() ? "" : ", ") + s.name + " " + std::to_string(s.duration_ms) + " ms";

@@ -22,7 +22,7 @@ class Story {
                        const decide::Observation& seen, const std::string& why);
     void record_written(const Cluster& cluster, ClusterMemory& memory,
                         const std::optional<AuthorityRecord>& before, const AuthorityRecord& after,
-                        const std::string& reason);
+                        std::optional<Bytes> loss, const std::string& reason);
     // The finished change of master, if this publication ends one.
     std::optional<ChangeOfMaster> routes_published(const Cluster& cluster, ClusterMemory& memory,
                                                    const Routes& routes);
