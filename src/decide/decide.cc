@@ -25,6 +25,7 @@ constexpr NamedRule kRules[] = {
     {"keep_members", keep_members},
     {"keep_followers", keep_followers},
     {"restart_where_needed", restart_where_needed},
+    {"replace_outdated_pods", replace_outdated_pods},
 };
 
 }  // namespace

@@ -27,15 +27,16 @@ struct SentOrder {
 
 struct InstanceView {
     InstanceName name;
-    bool exists = false;       // it has a StatefulSet that is ours
-    bool deleting = false;     // which is being deleted
-    bool has_volume = false;   // it has a claim ...
-    bool kept_volume = false;  // ... that is older than the cluster: data of a former life
-    PodUid pod;                // empty: no pod
-    std::string host;          // stable name
-    std::string address;       // pod IP, may be empty
-    bool pod_ending = false;   // has a deletion timestamp
-    std::string pod_trouble;   // image, scheduling, volume: why there is no agent, for people
+    bool exists = false;        // it has a StatefulSet that is ours
+    bool deleting = false;      // which is being deleted
+    bool has_volume = false;    // it has a claim ...
+    bool kept_volume = false;   // ... that is older than the cluster: data of a former life
+    PodUid pod;                 // empty: no pod
+    std::string host;           // stable name
+    std::string address;        // pod IP, may be empty
+    bool pod_ending = false;    // has a deletion timestamp
+    bool pod_outdated = false;  // its template changed in a way that only a new pod takes over
+    std::string pod_trouble;    // image, scheduling, volume: why there is no agent, for people
 
     std::optional<Report> report;  // the newest, perhaps of a pod that is gone
     TimePoint reported_at;

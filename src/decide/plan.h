@@ -23,6 +23,10 @@ struct CreateInstance {
 struct RemoveInstance {  // its volume stays
     InstanceName instance;
 };
+struct ReplacePod {  // deletes it; its StatefulSet makes it anew from the present template
+    InstanceName instance;
+    PodUid pod;
+};
 struct WriteRecord {  // compare-and-swap on record.version; creates it when that is empty
     AuthorityRecord record;
     // A change of master: how many acknowledged bytes it loses; absent: not known.
@@ -35,7 +39,8 @@ struct SendOrder {
 struct PublishRoutes {
     Routes routes;
 };
-using Action = std::variant<CreateInstance, RemoveInstance, WriteRecord, SendOrder, PublishRoutes>;
+using Action =
+    std::variant<CreateInstance, RemoveInstance, ReplacePod, WriteRecord, SendOrder, PublishRoutes>;
 
 struct Step {
     Action action;

@@ -29,5 +29,6 @@ Verdict replace_master(const Facts&, Plan&);  // the master can't serve
 Verdict keep_members(const Facts&, Plan&);    // as many as the spec says
 Verdict keep_followers(const Facts&, Plan&);  // configured, following
 Verdict restart_where_needed(const Facts&, Plan&);
+Verdict replace_outdated_pods(const Facts&, Plan&);
 
 }  // namespace matriarch::decide

@@ -26,6 +26,22 @@ void configure(const Facts& f, Plan& plan, const InstanceView& instance) {
     give(f, plan, instance, std::move(o), "its configuration differs");
 }
 
+// Planned interruptions go one at a time, slaves first and the master last, and only while all
+// others stream (INV-10). PostgreSQL wants slaves with limits at least as high as the master's.
+template <class Needs>
+const InstanceView* next_in_turn(const Facts& f, Needs needs) {
+    const InstanceView* next = nullptr;
+    for (const auto* slave : f.others) {
+        if (!f.member(slave->name)) continue;
+        if (next == nullptr && needs(*slave))
+            next = slave;
+        else if (!streams(f, *slave))
+            return nullptr;
+    }
+    if (next == nullptr && needs(*f.master)) next = f.master;
+    return next;
+}
+
 InstanceName free_name(const Facts& f) {
     for (int n = 1;; ++n) {
         const auto name = instance_name(f.seen.cluster.name, n);
@@ -80,20 +96,23 @@ Verdict keep_followers(const Facts& f, Plan& plan) {
     return Verdict::Pass;
 }
 
-// Slaves first, one at a time, then the master: PostgreSQL wants slaves with limits at least as
-// high as the master's.
 Verdict restart_where_needed(const Facts& f, Plan& plan) {
-    const InstanceView* next = nullptr;
-    bool all_stream = true;
-    for (const auto* slave : f.others) {
-        if (!f.member(slave->name)) continue;
-        all_stream = all_stream && streams(f, *slave);
-        if (next == nullptr && f.fresh(*slave) && slave->report->restart_pending) next = slave;
-    }
-    if (next == nullptr && all_stream && f.master->report->restart_pending) next = f.master;
+    const auto* next = next_in_turn(
+        f, [&](const InstanceView& i) { return f.fresh(i) && i.report->restart_pending; });
     if (next == nullptr) return Verdict::Pass;
     Order o = order_for(f, *next, OrderKind::Restart, next->report->config_hash);
     give(f, plan, *next, std::move(o), "a parameter waits for a restart");
+    return Verdict::Pass;
+}
+
+// A master's pod that is deleted hands over within its grace period, so it needs no rule of its
+// own.
+Verdict replace_outdated_pods(const Facts& f, Plan& plan) {
+    const auto* next =
+        next_in_turn(f, [](const InstanceView& i) { return i.pod_outdated && !i.pod_ending; });
+    if (next != nullptr)
+        plan.steps.push_back(
+            {ReplacePod{next->name, next->pod}, "its pod is of an older template"});
     return Verdict::Pass;
 }
 

@@ -6,6 +6,7 @@
 #include "kube/resource_version.h"
 #include "operator/app_secret.h"
 #include "operator/instance_config.h"
+#include "operator/instance_objects.h"
 #include "operator/names.h"
 
 namespace matriarch::op {
@@ -173,6 +174,8 @@ decide::Observation observe(const Cluster& cluster, const Caches& caches,
             view.address = pod->ip;
             view.pod_ending = pod->deleting();
             view.pod_trouble = pod_trouble(*pod);
+            view.pod_outdated =
+                restart_needed(pod->annotation(std::string(kRestartHashAnnotation)), cluster.spec);
         }
         const auto trouble = memory.troubles.find(name);
         if (trouble != memory.troubles.end() && !trouble->second.empty())

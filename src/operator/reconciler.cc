@@ -139,6 +139,10 @@ Result<Duration> Reconciler::look(Look& look) {
     } else if (!plan.master_failed && plan.rule != "finish_promotion") {
         memory.master_failed_since.reset();
     }
+    // It came back as it was: no change of master.
+    const bool same =
+        memory.change && look.seen.record && look.seen.record->epoch == memory.change->epoch;
+    if (same && !plan.master_failed && plan.phase != "SwitchingOver") memory.change.reset();
     if (plan.phase == "SwitchingOver" && !memory.change)
         story_.master_failed(cluster, memory, look.seen,
                              "switchover, request " + cluster.spec.failover.request_id);
@@ -199,6 +203,16 @@ Status Reconciler::do_step(Look& look, const decide::RemoveInstance& step,
                 step.instance.value + " is removed, its volume stays: " + reason);
     world_.agents.forget(look.cluster->key, step.instance);
     return keeper_.remove_instance(*look.cluster, look.caches, step.instance);
+}
+
+Status Reconciler::do_step(Look& look, const decide::ReplacePod& step, const std::string& reason) {
+    // The StatefulSet must have the new template, or the new pod would be as the old one.
+    if (look.memory.objects_for.empty() || look.again) return {};
+    story_.tell(*look.cluster, kube::EventType::Normal, "PodReplaced", "Restart",
+                step.instance.value + ": " + reason);
+    const kube::ObjectKey pod{look.cluster->key.name_space, pod_name(step.instance)};
+    auto gone = world_.client.remove(kube::kPods, pod, {.uid = step.pod.value});
+    return !gone && gone.error().kind == ErrorKind::NotFound ? Status() : gone;
 }
 
 Status Reconciler::do_step(Look& look, const decide::WriteRecord& step, const std::string& reason) {

@@ -62,6 +62,7 @@ class Reconciler {
     Status apply(Look& look, const decide::Step& step);
     Status do_step(Look& look, const decide::CreateInstance& step, const std::string& reason);
     Status do_step(Look& look, const decide::RemoveInstance& step, const std::string& reason);
+    Status do_step(Look& look, const decide::ReplacePod& step, const std::string& reason);
     Status do_step(Look& look, const decide::WriteRecord& step, const std::string& reason);
     Status do_step(Look& look, const decide::SendOrder& step, const std::string& reason);
     Status do_step(Look& look, const decide::PublishRoutes& step, const std::string& reason);

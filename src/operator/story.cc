@@ -32,8 +32,8 @@ void Story::master_failed(const Cluster& cluster, ClusterMemory& memory,
                           const decide::Observation& seen, const std::string& why) {
     if (memory.change || !seen.record) return;
     const TimePoint now = clock_.now();
-    memory.change =
-        ChangeUnderWay{now, clock_.wall(), seen.record->holder, seen.record->epoch, why, {}, now, {}};
+    memory.change = ChangeUnderWay{
+        now, clock_.wall(), seen.record->holder, seen.record->epoch, why, {}, now, {}};
     tell(cluster, kube::EventType::Warning, "MasterFailed", "Failover",
          seen.record->holder.value + " can't serve: " + why);
 }

@@ -70,6 +70,23 @@ TEST(Steady, GivenPendingRestarts_WhenAllStream_ThenSlavesRestartFirstOneAtATime
     EXPECT_EQ(order_to(s.plan(), 1), nullptr) << "not while a slave is away";
 }
 
+TEST(Steady, GivenOutdatedPods_WhenAllStream_ThenTheyAreReplacedOneAtATimeTheMasterLast) {
+    Scene s = Scene::healthy();
+    for (int n : {1, 2, 3}) s.at(n).pod_outdated = true;
+    const auto first = s.plan();
+    ASSERT_NE(only<ReplacePod>(first), nullptr);
+    EXPECT_EQ(only<ReplacePod>(first)->instance, InstanceName("orders-2"));
+    s.at(2).pod_outdated = false;
+    s.report(2).receiving = false;
+    EXPECT_EQ(only<ReplacePod>(s.plan()), nullptr) << "orders-2 is not back yet";
+    s.report(2).receiving = true;
+    s.at(3).pod_outdated = false;
+    const auto last = s.plan();
+    ASSERT_NE(only<ReplacePod>(last), nullptr);
+    EXPECT_EQ(only<ReplacePod>(last)->instance, InstanceName("orders-1"));
+    EXPECT_EQ(only<ReplacePod>(last)->pod, PodUid("uid-1"));
+}
+
 TEST(Orders, GivenLeadershipEndsSoon_WhenAnOrderIsMade_ThenItIsValidNoLonger) {
     Scene s = Scene::healthy();
     s.obeyed(3, "", OrderState::None);
