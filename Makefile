@@ -24,19 +24,18 @@ build: ## Build everything (PRESET=dev, release, asan, tsan)
 	@$(TOOLS)/build.sh $(PRESET) $(JOBS)
 
 unit: build ## Run the unit tests
-	@tests/setup.sh test
 	@$(PYTHON) $(TOOLS)/run_tests.py --preset $(PRESET) unit
 
 integration: build ## Run the tests that need a real etcd and kube-apiserver
-	@tests/setup.sh test lab
+	@tests/setup.sh all
 	@$(PYTHON) $(TOOLS)/run_tests.py --preset $(PRESET) integration
 
 e2e: ## Run the tests on three real nodes: Helm install, faults (MATRIARCH_KEEP=1 leaves the lab up)
-	@tests/setup.sh test lab
+	@tests/setup.sh all
 	@$(PYTHON) $(TOOLS)/run_tests.py e2e
 
 test: ## Run every tier of tests
-	@tests/setup.sh build test lab
+	@tests/setup.sh all
 	@$(TOOLS)/build.sh dev $(JOBS)
 	@$(PYTHON) $(TOOLS)/run_tests.py unit integration e2e
 
@@ -48,19 +47,19 @@ demo-down: ## Remove everything that the demo made
 	@$(PYTHON) tests/demo/demo.py down
 
 sanitize: ## Run unit and integration tests under ASan with UBSan, and under TSan
-	@tests/setup.sh build test lab
+	@tests/setup.sh all
 	@$(TOOLS)/sanitize.sh $(JOBS)
 
 format: ## Format the C++ code
-	@tests/setup.sh lint
+	@tests/setup.sh build
 	@$(TOOLS)/format.sh fix
 
 format-check: ## Check that the C++ code is formatted
-	@tests/setup.sh lint
+	@tests/setup.sh build
 	@$(TOOLS)/format.sh check
 
 lint: manifests-check ## Check layers, headers, clang-tidy, scripts, and that rendered files are current
-	@tests/setup.sh build lint
+	@tests/setup.sh build
 	@$(TOOLS)/lint.sh $(JOBS)
 
 image: ## Build the image of operator and agent (IMAGE=matriarch:dev) in the lab's store

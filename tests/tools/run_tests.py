@@ -59,21 +59,22 @@ def ctest(tier, build, environment=None, jobs=1):
     return outcome
 
 
-def pytest(tier, folder, report, environment=None):
-    """The Python tests of a folder."""
+def e2e(_build):
+    """The Python tests of tests/e2e, which start a lab of their own."""
+    report = ROOT / "build" / "e2e" / "report.json"
     report.unlink(missing_ok=True)
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "pytest_report",
-               "--quiet", "--tb=short", "--no-header", str(ROOT / "tests" / folder)]
+               "--quiet", "--tb=short", "--no-header", str(ROOT / "tests" / "e2e")]
     tools = {"MATRIARCH_REPORT": str(report), "PYTHONPATH": str(ROOT / "tests" / "tools")}
     running = subprocess.Popen(command, stdin=subprocess.DEVNULL, cwd=ROOT,
-                               env=os.environ | tools | (environment or {}))
+                               env=os.environ | tools)
     try:
         running.wait()
     except BaseException:
         running.send_signal(signal.SIGINT)  # pytest then takes down what it started
         running.wait()
         raise
-    outcome = Outcome(tier)
+    outcome = Outcome("e2e")
     if report.exists():
         counts = json.loads(report.read_text())
         outcome.passed = counts["passed"]
@@ -91,19 +92,9 @@ def integration(build):
     lab = Lab("int")
     try:
         lab.up("--api-only")
-        environment = lab.environment()
-        outcome = ctest("integration", build, environment)
-        if any((ROOT / "tests" / "integration").glob("*/test_*.py")):
-            scripts = pytest("integration", "integration", build / "scripts.json", environment)
-            outcome.passed += scripts.passed
-            outcome.failures += scripts.failures
-        return outcome
+        return ctest("integration", build, lab.environment())
     finally:
         lab.down()
-
-
-def e2e(_build):
-    return pytest("e2e", "e2e", ROOT / "build" / "e2e" / "report.json")
 
 
 TIERS = {"unit": unit, "integration": integration, "e2e": e2e}
