@@ -69,8 +69,9 @@ bool receivers_are_down(const Facts& f, Plan& plan) {
     if (down) return true;
     const bool patient =
         !f.seen.master_failed_since || f.now - *f.seen.master_failed_since < f.policy.halt_patience;
-    return !patient && std::any_of(f.others.begin(), f.others.end(),
-                                   [&](auto* s) { return done(*s, halt(f, *s)); });
+    return !patient && std::any_of(f.others.begin(), f.others.end(), [&](auto* s) {
+        return may_take_over(f, *s) && done(*s, halt(f, *s));
+    });
 }
 
 AuthorityRecord succeed(const Facts& f, const Candidate& winner) {

@@ -57,6 +57,15 @@ TEST_F(Fenced, GivenAReceiverThatRuns_WhenPatienceLasts_ThenNobodyIsChosen) {
     EXPECT_EQ(chosen(), nullptr);
 }
 
+TEST_F(Fenced, GivenAnInstanceThatNeverReported_WhenPatienceIsOver_ThenTheOthersGoOn) {
+    s.seen.instances.push_back({});
+    s.seen.instances.back().name = InstanceName("orders-4");
+    s.stream(3);
+    s.seen.master_failed_since = kNow - seconds(5);
+    ASSERT_NE(chosen(), nullptr);
+    EXPECT_EQ(orders_in(plan), 1u) << "orders-3 is asked again to halt";
+}
+
 TEST_F(Fenced, GivenAFenceOfAnotherPod_WhenItIsNotTheHolders_ThenItProvesNothing) {
     s.report(1).fenced_by = PodUid("another");
     s.report(1).pod = PodUid("another");
