@@ -80,7 +80,9 @@ def go(log, what, *arguments, **environment):
     if not shutil.which("go"):
         raise LabError("no Go toolchain on PATH; run: tests/setup.sh lab")
     progress(f"  building {what}; progress in {log}")
-    env = os.environ | {"CGO_ENABLED": "0", "GOFLAGS": "-buildvcs=false"} | environment
+    # Distributions set GOTOOLCHAIN=local; auto fetches the version that the modules ask for.
+    env = os.environ | {"CGO_ENABLED": "0", "GOFLAGS": "-buildvcs=false",
+                        "GOTOOLCHAIN": "auto"} | environment
     done = threading.Event()
     threading.Thread(target=tell_time, args=(what, done), daemon=True).start()
     try:

@@ -144,7 +144,8 @@ def image_build(lab, arguments):
     dockerfile = Path(arguments.file or context / "Dockerfile")
     if not dockerfile.is_file():
         raise LabError(f"no Dockerfile at {dockerfile}; name it with -f")
-    log = lab.cache / f"image-build-{lab.name}.log"
+    tag = arguments.tag.replace("/", "_").replace(":", "_")
+    log = lab.cache / "logs" / f"image-{lab.name}-{tag}.log"
     log.unlink(missing_ok=True)
     progress(f"  building {arguments.tag}; progress in {log}")
     with step(f"built {arguments.tag}"):

@@ -91,6 +91,7 @@ def step(what):
 @contextlib.contextmanager
 def lock(path, what):
     """One at a time, across processes; released by the kernel however we end."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     while True:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         try:
