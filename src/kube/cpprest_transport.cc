@@ -3,6 +3,7 @@
 // Only this file includes cpprestsdk: it takes 12 s to compile, and its types must not spread.
 #include <cpprest/astreambuf.h>
 #include <cpprest/http_client.h>
+#include <malloc.h>
 #include <netdb.h>
 #include <netinet/tcp.h>
 #include <pplx/threadpool.h>
@@ -476,6 +477,11 @@ Result<Response> CpprestTransport::Impl::stream_once(Clients& clients, const Req
         }
         if (ended && chunk.empty()) return response;
     }
+}
+
+void prepare_process() {
+    setenv("SSL_CERT_FILE", "/dev/null", 1);
+    mallopt(M_ARENA_MAX, 2);
 }
 
 CpprestTransport::CpprestTransport(CredentialSource& credentials, const Clock& clock,

@@ -58,8 +58,13 @@ TlsMaterial::~TlsMaterial() = default;
 Result<std::shared_ptr<const TlsMaterial>> TlsMaterial::parse(const Credentials& credentials) {
     std::shared_ptr<TlsMaterial> out(new TlsMaterial());
     Parsed& parsed = *out->parsed_;
-    if (!credentials.ca_pem.empty()) {
-        parsed.store.reset(X509_STORE_new());
+    parsed.store.reset(X509_STORE_new());
+    if (credentials.ca_pem.empty()) {
+        // Explicitly, since prepare_process() keeps the library from doing so.
+        X509_STORE_load_file(parsed.store.get(), X509_get_default_cert_file());
+        X509_STORE_load_path(parsed.store.get(), X509_get_default_cert_dir());
+        ERR_clear_error();  // none are installed: then nobody is trusted
+    } else {
         const std::vector<Certificate> authorities = parse_certificates(credentials.ca_pem);
         if (authorities.empty()) return invalid("no certificate in certificate-authority");
         for (const Certificate& one : authorities)
@@ -84,10 +89,8 @@ Result<std::shared_ptr<const TlsMaterial>> TlsMaterial::parse(const Credentials&
 
 bool TlsMaterial::apply(ssl_ctx_st* context) const {
     bool ok = SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION) == 1;
-    if (parsed_->store) {
-        X509_STORE_up_ref(parsed_->store.get());  // the context takes one reference
-        SSL_CTX_set_cert_store(context, parsed_->store.get());
-    }
+    X509_STORE_up_ref(parsed_->store.get());  // the context takes one reference
+    SSL_CTX_set_cert_store(context, parsed_->store.get());
     if (parsed_->key) {
         ok = ok && SSL_CTX_use_certificate(context, parsed_->chain.front().get()) == 1;
         for (std::size_t i = 1; i < parsed_->chain.size(); ++i) {

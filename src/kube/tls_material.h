@@ -18,9 +18,9 @@ class TlsMaterial {
     static Result<std::shared_ptr<const TlsMaterial>> parse(const Credentials& credentials);
     ~TlsMaterial();
 
-    // Replaces the context's trust store by the cluster's authorities, if any were given: with the
-    // system's roots beside them any public authority could impersonate the API server. False if
-    // OpenSSL refuses.
+    // Replaces the context's trust store by the cluster's authorities, or, if none were given, by
+    // the system's: with these beside those any public authority could impersonate the API server.
+    // False if OpenSSL refuses.
     bool apply(ssl_ctx_st* context) const;
 
   private:
