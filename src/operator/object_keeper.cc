@@ -78,7 +78,8 @@ Status ObjectKeeper::read_uncached(const Cluster& cluster, ClusterMemory& memory
 Provision ObjectKeeper::plan(const Cluster& cluster, const ClusterMemory& memory,
                              const WantedInstances& wanted, const HeldObjects& held) {
     StringMap ca;
-    Provision all = provision_certificates(cluster, wanted, held, clock_, random_, &ca);
+    Provision all =
+        provision_certificates(cluster, wanted, held, clock_, random_, &ca, cluster_domain_);
     if (!ca.empty()) {
         const Routes routes = hosts_of(memory, {wanted.present.begin(), wanted.present.end()});
         append(all, provision_app_secret(cluster, hosts_writes_first(cluster, routes),
@@ -113,7 +114,15 @@ Result<KeeperResult> ObjectKeeper::keep(const Cluster& cluster, const Caches& ca
     }
     for (const auto& write : provision.writes) {
         if (auto done = execute(client_, cluster.key, write); !done) {
-            if (done.error().kind != ErrorKind::Conflict) return done.error();
+            const auto kind = done.error().kind;
+            // What the API refuses for good (a volume that can't grow, say) is told, and the rest
+            // goes on.
+            if (kind == ErrorKind::Forbidden || kind == ErrorKind::Invalid) {
+                provision.problems.push_back(std::string(write.resource.kind) + " " + write.name +
+                                             " is refused: " + done.error().message());
+                continue;
+            }
+            if (kind != ErrorKind::Conflict) return done.error();
             log::info("an object moved on", {{"kind", write.resource.kind},
                                              {"name", write.name},
                                              {"why", done.error().message()}});
