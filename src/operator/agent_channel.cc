@@ -6,6 +6,9 @@ namespace matriarch::op {
 namespace {
 
 constexpr Duration kPollSlack = seconds(1);  // on top of the wait, before an agent counts as silent
+// Less than the idle timeout of the wire's connections: the first order of a failover must not wait
+// for a handshake.
+constexpr Duration kWarmUpEvery = seconds(30);
 constexpr Duration kRetryFirst = milliseconds(50);
 constexpr Duration kRetryCap = seconds(1);
 
@@ -132,6 +135,12 @@ void AgentChannel::begin_poll(const Key& key, Peer& peer) {
                });
 }
 
+void AgentChannel::warm_up(Peer& peer) {
+    peer.next_warm_up = clock_.now() + kWarmUpEvery;
+    wire_.post(peer.known.address, AgentWire::kOrderLane, kPollPath, to_json(Poll{}), kPollSlack,
+               [](const Result<std::string>&) {});
+}
+
 void AgentChannel::poll_ended(const Key& key, std::uint64_t generation, Result<std::string> body) {
     bool news = false;
     {
@@ -196,7 +205,9 @@ void AgentChannel::run(std::stop_token stop) {
             std::lock_guard lock(mutex_);
             const TimePoint now = clock_.now();
             for (auto& [key, peer] : peers_) {
-                if (peer.polling || !leading_) continue;
+                if (!leading_) continue;
+                if (peer.known.reachable && peer.next_warm_up <= now) warm_up(peer);
+                if (peer.polling) continue;
                 if (peer.next_poll <= now)
                     begin_poll(key, peer);
                 else

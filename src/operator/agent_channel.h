@@ -89,10 +89,12 @@ class AgentChannel {
         std::uint64_t generation = 0;  // of the address: answers to former ones are dropped
         bool polling = false;
         TimePoint next_poll{};
+        TimePoint next_warm_up{};  // of the order lane
         int failures = 0;
     };
 
     void begin_poll(const Key& key, Peer& peer);  // requires the mutex
+    void warm_up(Peer& peer);                     // likewise
     void poll_ended(const Key& key, std::uint64_t generation, Result<std::string> body);
     // Takes a report over; true if it is news worth an urgent look. Requires the mutex.
     static bool absorb(Peer& peer, Report report, TimePoint now);

@@ -1,0 +1,208 @@
+// One poll outstanding at each agent; news told once; orders on a lane of their own.
+#include "operator/agent_channel.h"
+
+#include <gtest/gtest.h>
+
+#include <deque>
+#include <thread>
+
+namespace matriarch::op {
+namespace {
+
+class HandClock final : public Clock {
+  public:
+    TimePoint now() const override { return now_; }
+    WallTime wall() const override { return {}; }
+    TimePoint now_{std::chrono::hours(1)};
+};
+
+// Collects what is posted; the test answers.
+class FakeWire final : public AgentWire {
+  public:
+    struct Posted {
+        AgentAddress to;
+        Lane lane;
+        std::string body;
+        Callback answer;
+    };
+    void post(const AgentAddress& to, Lane lane, std::string_view, std::string body, Duration,
+              Callback callback) override {
+        posted.push_back({to, lane, std::move(body), std::move(callback)});
+    }
+    void forget(const AgentAddress& to) override { forgotten.push_back(to); }
+
+    Posted take() {
+        Posted first = std::move(posted.front());
+        posted.pop_front();
+        return first;
+    }
+    std::deque<Posted> posted;
+    std::vector<AgentAddress> forgotten;
+};
+
+// A waiter that ends run() after one turn: polls are begun when the test says so.
+class OneTurn final : public kube::Waiter {
+  public:
+    std::uint64_t ticket() override { return 0; }
+    void wait(std::uint64_t, Deadline deadline, std::stop_token) override {
+        next = deadline.at;
+        stop.request_stop();
+    }
+    void notify() override {}
+    std::stop_source stop;
+    TimePoint next{};
+};
+
+struct Channel : testing::Test {
+    HandClock clock;
+    FakeWire wire;
+    OneTurn waiter;
+    std::vector<bool> news;
+    AgentChannel channel{wire, clock, waiter,
+                         [this](const ClusterKey&, bool urgent) { news.push_back(urgent); }};
+    const ClusterKey cluster{"shop", "orders"};
+    const InstanceName instance{"orders-1"};
+    AgentAddress address{cluster, instance, PodUid("uid"), "10.0.0.1", "host"};
+
+    void SetUp() override {
+        channel.set_leadership(Term(3), "me", true);
+        channel.watch(address);
+    }
+    void turn() {
+        waiter.stop = std::stop_source();
+        channel.run(waiter.stop.get_token());
+        // Warming up the order lane has a test of its own.
+        if (!keep_warm_ups)
+            std::erase_if(wire.posted,
+                          [](const auto& p) { return p.lane == AgentWire::kOrderLane; });
+    }
+    bool keep_warm_ups = false;
+    Report report(std::uint64_t sequence) {
+        Report r;
+        r.sequence = sequence;
+        r.pod = PodUid("uid");
+        r.incarnation = Incarnation("i");
+        r.clock_reading = std::chrono::milliseconds(sequence);
+        return r;
+    }
+    // Answers the poll.
+    void answer(const Report& r) {
+        while (wire.posted.front().lane != AgentWire::kPollLane) wire.take();
+        wire.take().answer(to_json(r));
+    }
+    AgentKnowledge known() { return *channel.knowledge(cluster, instance); }
+};
+
+TEST_F(Channel, GivenAnAgent_WhenWatched_ThenExactlyOnePollIsOutstanding) {
+    turn();
+    turn();
+    ASSERT_EQ(wire.posted.size(), 1u);
+    EXPECT_EQ(poll_from_json(wire.posted[0].body)->wait, std::chrono::milliseconds(0))
+        << "nothing is known yet, so nothing is waited for";
+    answer(report(1));
+    turn();
+    ASSERT_EQ(wire.posted.size(), 1u);
+    EXPECT_EQ(poll_from_json(wire.posted[0].body)->seen, 1u);
+    EXPECT_EQ(poll_from_json(wire.posted[0].body)->wait, AgentChannel::kPollWait);
+    EXPECT_EQ(poll_from_json(wire.posted[0].body)->term, Term(3));
+}
+
+TEST_F(Channel, GivenAReport_WhenItSaysNothingNew_ThenItIsNotUrgent) {
+    turn();
+    answer(report(1));
+    turn();
+    Report same = report(1);
+    same.clock_reading = std::chrono::milliseconds(9);
+    same.flushed = Lsn(77);
+    answer(same);
+    EXPECT_EQ(news, (std::vector<bool>{true, false}));
+    EXPECT_EQ(known().report->flushed, Lsn(77));
+}
+
+TEST_F(Channel, GivenAnAgentThatFailed_WhenPolled_ThenItIsSilentAtOnceAndAskedAgainLater) {
+    turn();
+    answer(report(1));
+    turn();
+    wire.take().answer(make_error(ErrorKind::Unavailable, "refused"));
+    EXPECT_FALSE(known().reachable);
+    EXPECT_TRUE(known().report.has_value()) << "what it said last is still true of then";
+    EXPECT_TRUE(news.back());
+    turn();
+    EXPECT_TRUE(wire.posted.empty());
+    EXPECT_GT(waiter.next, clock.now());
+    clock.now_ = waiter.next;
+    turn();
+    EXPECT_EQ(wire.posted.size(), 1u);
+}
+
+TEST_F(Channel, GivenANewPod_WhenTheOldOnesAnswerArrives_ThenItIsDropped) {
+    turn();
+    auto old = wire.take();
+    AgentAddress next = address;
+    next.pod = PodUid("uid-b");
+    next.ip = "10.0.0.2";
+    channel.watch(next);
+    old.answer(to_json(report(5)));
+    EXPECT_FALSE(known().report.has_value());
+    EXPECT_EQ(wire.forgotten.size(), 1u);
+}
+
+TEST_F(Channel, GivenAnAddressThatAnotherPodTook_WhenItAnswers_ThenItIsNotBelieved) {
+    turn();
+    Report other = report(1);
+    other.pod = PodUid("stranger");
+    answer(other);
+    EXPECT_FALSE(known().reachable);
+    EXPECT_FALSE(known().report.has_value());
+}
+
+TEST_F(Channel, GivenAPollOutstanding_WhenAnOrderIsSent_ThenItHasItsOwnLaneAndItsReportCounts) {
+    turn();
+    answer(report(1));
+    turn();
+    bool accepted = false;
+    channel.order(cluster, instance, Order{}, seconds(1),
+                  [&](const Result<OrderAnswer>& a) { accepted = a && a->accepted; });
+    ASSERT_EQ(wire.posted.size(), 2u);
+    EXPECT_EQ(wire.posted[1].lane, AgentWire::kOrderLane);
+    OrderAnswer yes{true, "", report(2)};
+    wire.posted[1].answer(to_json(yes));
+    EXPECT_TRUE(accepted);
+    EXPECT_EQ(known().report->sequence, 2u);
+    EXPECT_TRUE(news.back());
+}
+
+TEST_F(Channel, GivenAnAgentThatAnswers_WhenNoOrderIsDue_ThenItsOrderLaneIsOpenedAhead) {
+    keep_warm_ups = true;
+    turn();
+    answer(report(1));
+    turn();
+    ASSERT_EQ(wire.posted.size(), 2u);
+    EXPECT_EQ(wire.posted[0].lane, AgentWire::kOrderLane);
+    turn();
+    EXPECT_EQ(wire.posted.size(), 2u) << "once in a while, not every turn";
+}
+
+TEST_F(Channel, GivenAnOlderReport_WhenItArrivesLate_ThenTheNewerStays) {
+    turn();
+    answer(report(5));
+    turn();
+    answer(report(4));
+    EXPECT_EQ(known().report->sequence, 5u);
+}
+
+TEST_F(Channel, GivenNoLeadership_WhenItEnds_ThenNobodyIsPolled) {
+    channel.set_leadership(Term(3), "another", false);
+    turn();
+    EXPECT_TRUE(wire.posted.empty());
+}
+
+TEST_F(Channel, GivenAnUnknownInstance_WhenOrdered_ThenTheAnswerSaysSo) {
+    std::string why;
+    channel.order(cluster, InstanceName("orders-9"), Order{}, seconds(1),
+                  [&](const Result<OrderAnswer>& a) { why = a.error().message(); });
+    EXPECT_NE(why.find("orders-9"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace matriarch::op
