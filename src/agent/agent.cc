@@ -13,7 +13,6 @@ namespace log = telemetry::log;
 
 constexpr Duration kSlotsEvery = seconds(5);
 constexpr Duration kRetrySide = seconds(1);
-constexpr Duration kLongRun = seconds(30);  // a run that ended later than this was no failed start
 constexpr int kStepLimit = 16;  // a decision leads to another at most so often at one moment
 
 // Goals that an agent takes up again by itself after a restart: none of them makes a master.
@@ -74,7 +73,7 @@ void Agent::on_event(PostmasterEnded& event) {
     if (event.generation != generation_) return;
     const bool asked = v_.run == Run::Stopping || killing_;
     was_master_ = v_.role == Role::Master || (v_.server && !v_.server->in_recovery);
-    const bool short_run = clock_.now() - v_.run_since < kLongRun;
+    const bool never_up = v_.run == Run::Starting;
     end_of_last_run_ = event.how;
     log::info("the postmaster ended", {{"how", event.how}, {"asked", asked}});
     const bool had_goal = goal_.has_value();
@@ -86,7 +85,7 @@ void Agent::on_event(PostmasterEnded& event) {
         if (goal_ && goal_->order.kind != OrderKind::Fence) goal_.reset();
         if (had_goal && !goal_) progress_ = OrderProgress{};
     }
-    if (!was_master_ && short_run) note_failure("PostgreSQL ended at once (" + event.how + ")");
+    if (!was_master_ && never_up) note_failure("PostgreSQL ended at once (" + event.how + ")");
 }
 
 void Agent::on_event(AllGone&) {
@@ -277,7 +276,6 @@ void Agent::on_event(Probed& event) {
     }
     v_.sampled_after_conf = event.asked_at >= v_.conf_since;
     v_.server = std::move(status);
-    if (v_.restart && generation_ > restart_from_) v_.restart = false;
 }
 
 // --- orders ---------------------------------------------------------------------------------
@@ -372,7 +370,6 @@ void Agent::accept(const Order& order) {
                 return;
             }
             v_.restart = true;
-            restart_from_ = generation_;
             return;
         default:
             return set_goal(order);
@@ -560,6 +557,7 @@ bool Agent::start(Role role) {
     v_.data.end_searched = false;
     v_.must_check = false;
     v_.data_fresh = false;
+    v_.restart = false;
     log::info("starts PostgreSQL", {{"role", postgres::to_string(role)}, {"epoch", state_.epoch}});
     return true;
 }

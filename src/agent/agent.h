@@ -117,7 +117,6 @@ class Agent {
     std::string end_of_last_run_;
 
     std::uint64_t generation_ = 0;  // of the run that is on
-    std::uint64_t restart_from_ = 0;
     std::optional<ConfigFiles> written_;
     postgres::ServerConfig written_server_;
     std::optional<TimePoint> last_sample_, last_accept_, last_stream_;

@@ -1,6 +1,7 @@
 #include "agent/install.h"
 
 #include <fcntl.h>
+#include <link.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -42,6 +43,19 @@ std::set<std::string> mapped_files() {
     return out;
 }
 
+// The libraries by the names that programs ask for: maps shows what their links lead to.
+std::set<std::string> loaded_libraries() {
+    std::set<std::string> out;
+    dl_iterate_phdr(
+        [](dl_phdr_info* info, std::size_t, void* data) {
+            const std::string path = info->dlpi_name == nullptr ? "" : info->dlpi_name;
+            if (path.starts_with("/")) static_cast<std::set<std::string>*>(data)->insert(path);
+            return 0;
+        },
+        &out);
+    return out;
+}
+
 std::string program_path() {
     // Under an explicit loader /proc/self/exe is the loader; the program is what is no library.
     for (const auto& path : mapped_files())
@@ -63,14 +77,14 @@ Status install(const std::string& directory, int uid, int gid) {
         if (auto made = make_directory(directory + folder, 0755); !made) return made;
     if (auto put = copy_program(program_path(), directory + "/bin/matriarch-agent"); !put)
         return put;
-    for (const auto& path : mapped_files()) {
+    for (const auto& path : loaded_libraries()) {
         if (!is_library(path)) continue;
-        // The name that programs ask for, not the one that a link leads to, is what was mapped on
-        // Debian 12 and later; the loader also gets a fixed name for the pod's command.
         if (auto put = copy_program(path, directory + "/lib/" + base_name(path)); !put) return put;
-        if (is_loader(path))
-            if (auto put = copy_program(path, directory + "/lib/ld.so"); !put) return put;
     }
+    // The loader also gets a fixed name, for the pod's command.
+    for (const auto& path : mapped_files())
+        if (is_loader(path) || base_name(path) == "ld.so")
+            if (auto put = copy_program(path, directory + "/lib/ld.so"); !put) return put;
     const auto ids = std::to_string(uid) + ":" + std::to_string(gid);
     const std::string passwd = "root:x:0:0:root:/root:/sbin/nologin\npostgres:x:" + ids +
                                ":PostgreSQL:/var/lib/matriarch:/sbin/nologin\n";

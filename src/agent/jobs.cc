@@ -2,10 +2,12 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <sstream>
 
 #include "agent/files.h"
 #include "agent/tool.h"
@@ -23,6 +25,7 @@ constexpr Duration kSqlPatience = seconds(15);
 constexpr Duration kCheckpointPatience = std::chrono::minutes(30);
 constexpr Duration kUpstreamPatience = seconds(5);
 constexpr Duration kFetchPatience = seconds(30);
+constexpr int kValidateRounds = 10;
 
 Error failed(const std::string& what, const ToolEnd& end) {
     return make_error(ErrorKind::Unavailable, what, last_words(end));
@@ -280,19 +283,40 @@ Result<JobOutput> with_session(const JobWorld& w, Duration patience,
     return JobOutput();
 }
 
+std::string without_parameter(const std::string& conf, const std::string& name) {
+    std::string out;
+    std::stringstream in(conf);
+    for (std::string line; std::getline(in, line);)
+        if (strcasecmp(line.substr(0, line.find(' ')).c_str(), name.c_str()) != 0)
+            out += line + "\n";
+    return out;
+}
+
+// PostgreSQL reads the file as it would at a start. It names unknown parameters before it looks at
+// any value, so what it refused is taken out and the rest asked about again.
 Result<JobOutput> validate(const JobWorld& w, const ValidateJob& job) {
     auto troubles = postgres::owned_parameter_troubles(job.config);
     const auto& folder = w.local.paths.check();
-    if (auto put = write_file(folder + "/postgresql.conf", job.postgresql_conf, Durable::No); !put)
-        return put.error();
-    ToolRun run = tool(w, "postgres", {"-C", "max_connections", "-D", folder});
-    const auto end = run_tool(w.supervisor, std::move(run), w.stop);
-    if (!end) return end.error();
-    if (end->how.starts_with("signal")) return failed("the configuration was not checked", *end);
-    if (!end->good) {
+    std::string conf = job.postgresql_conf;
+    for (int round = 0; round < kValidateRounds; ++round) {
+        if (auto put = write_file(folder + "/postgresql.conf", conf, Durable::No); !put)
+            return put.error();
+        ToolRun run = tool(w, "postgres", {"-C", "max_connections", "-D", folder});
+        const auto end = run_tool(w.supervisor, std::move(run), w.stop);
+        if (!end) return end.error();
+        if (end->how.starts_with("signal"))
+            return failed("the configuration was not checked", *end);
+        if (end->good) break;
         auto found = postgres::parse_parameter_errors(end->said, job.config);
         if (found.empty()) found.push_back({"", last_words(*end)});
-        troubles.insert(troubles.begin(), found.begin(), found.end());
+        const bool named = !found.front().name.empty();
+        for (auto& trouble : found) {
+            conf = without_parameter(conf, trouble.name);
+            // "… in file "/run/…/postgresql.conf" line 23" tells a user nothing.
+            trouble.message = trouble.message.substr(0, trouble.message.find(" in file \""));
+            troubles.push_back(std::move(trouble));
+        }
+        if (!named) break;
     }
     return JobOutput(std::move(troubles));
 }

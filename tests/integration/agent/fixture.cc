@@ -100,7 +100,7 @@ Lab::~Lab() {
         if (failed)
             printf("--- log of %s ---\n%s\n", node->name.str().c_str(), node->log().c_str());
     }
-    if (failed && getenv("MATRIARCH_KEEP") != nullptr) {
+    if (getenv("MATRIARCH_KEEP") != nullptr) {
         printf("kept: %s\n", folder.c_str());
         return;
     }

@@ -3,51 +3,11 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 
+#include "failover.h"
 #include "fixture.h"
 
 namespace matriarch::testing {
 namespace {
-
-Proof fence_of(const Report& fenced) {
-    return {Proof::Kind::ConfirmedFence, fenced.instance, fenced.pod, fenced.fenced,
-            fenced.incarnation};
-}
-
-// The master's postmaster is killed; fence, halt, promote, repoint. Gives the promotion's time.
-Duration fail_over(Lab& lab, Node& old, Node& next, Report* fenced_report = nullptr) {
-    const TimePoint killed = lab.clock.now();
-    kill(old.postmaster(), SIGKILL);
-    const Report dead =
-        old.wait_for("Dead", [](const Report& r) { return r.state == PostgresState::Dead; });
-    print_time("postmaster killed to Dead reported", lab.clock.now() - killed);
-
-    const TimePoint fencing = lab.clock.now();
-    const Report fenced = old.obey(old.order(OrderKind::Fence, "Fence/kill"));
-    print_time("fence: order to confirmed", lab.clock.now() - fencing);
-    EXPECT_TRUE(fenced.fence_confirmed);
-    EXPECT_TRUE(fenced.end_of_wal.known());
-    if (fenced_report) *fenced_report = fenced;
-
-    const TimePoint halting = lab.clock.now();
-    const Report halted = next.obey(next.order(OrderKind::Halt, "Halt/receiver"));
-    print_time("halt: order to receiver gone", lab.clock.now() - halting);
-    EXPECT_FALSE(halted.receiving);
-
-    lab.next_epoch();
-    Order promote = next.order(OrderKind::Promote, "Promote/" + next.name.str());
-    promote.proof = fence_of(fenced);
-    promote.reserved = halted.timeline;
-    if (fenced.end_of_wal > halted.position())
-        promote.rescue = Rescue{old.name,       old.name.str(),  "127.0.0.1",
-                                old.order_port, fenced.timeline, fenced.end_of_wal};
-    const TimePoint promoting = lab.clock.now();
-    const Report promoted = next.obey(promote);
-    const Duration took = lab.clock.now() - promoting;
-    print_time("promote: order to writable", took);
-    EXPECT_EQ(promoted.writable, Known::Yes);
-    EXPECT_EQ(promoted.timeline.value, halted.timeline.value + 1);
-    return took;
-}
 
 TEST(Lifecycle, GivenThreeVolumes_WhenOrdered_ThenMasterAndSlavesReplicate) {
     Lab lab(3);
