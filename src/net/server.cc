@@ -157,8 +157,9 @@ struct HttpServer::Impl {
         // The worker first: it posts to the loops. Then the threads; after that the rest is ours.
         shared->worker.stop();
         for (const auto& lane : lanes) lane->loop->stop();
-        listener->close();
-        pause->cancel();
+        // They belong to the first loop.
+        listener.reset();
+        pause.reset();
         for (const auto& lane : lanes)
             for (const auto& weak : lane->connections)
                 if (const auto connection = weak.lock()) connection->close(true);
