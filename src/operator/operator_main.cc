@@ -1,5 +1,4 @@
 // matriarch-operator: flags, signals, exit codes.
-#include <malloc.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -9,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/random.h"
+#include "kube/cpprest_transport.h"
 #include "kube/credentials.h"
 #include "operator/check.h"
 #include "operator/controller.h"
@@ -43,9 +43,7 @@ int fail(const Error& error) {
 }  // namespace
 
 int main(int argc, char** argv) {
-    // Some thirty threads that mostly wait: an arena for each would hold megabytes of nothing.
-    mallopt(M_ARENA_MAX, 2);
-    mallopt(M_TRIM_THRESHOLD, 256 * 1024);
+    kube::prepare_process();
     op::Options options;
     CLI::App app{"Matriarch: keeps PostgreSQL master/slave topologies alive on Kubernetes."};
     app.add_option("--watch-namespaces", options.watch_namespaces,
