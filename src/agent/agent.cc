@@ -220,6 +220,8 @@ void Agent::main_job_ended(JobEnded& event) {
         v_.must_check = false;
     }
     if (kind == Job(RescueJob{}).index()) v_.rescued = true;
+    if (const auto* bytes = std::get_if<Bytes>(&output); bytes && kind == Job(RewindJob{}).index())
+        v_.rewound = *bytes;
 }
 
 void Agent::take_upstream(const postgres::UpstreamFacts& facts) {
@@ -398,6 +400,7 @@ void Agent::set_goal(const Order& order) {
     v_.last_failure.clear();
     v_.not_before = TimePoint();
     v_.reserved = v_.rescued = false;
+    v_.rewound.reset();
     v_.promoting = false;
     v_.restart = false;
 }
@@ -459,7 +462,7 @@ void Agent::step() {
                 progress_.state = back ? OrderState::Done : OrderState::Working;
                 progress_.message = back ? "" : decision.message;
             }
-        } else if (goal_ && !v_.ending) {
+        } else if (goal_ && !goal_->order.id.empty() && !v_.ending) {
             progress_.state = decision.progress;
             progress_.message = job_text_.empty() ? decision.message : job_text_;
         }
@@ -632,8 +635,8 @@ void Agent::end() {
     log::info("ends");
     v_.ending = true;
     v_.ending_since = clock_.now();
-    was_master_ = was_master_ || v_.role == Role::Master;
-    if (v_.run == Run::Off) was_master_ = false;
+    was_master_ =
+        v_.run != Run::Off && (v_.role == Role::Master || (v_.server && !v_.server->in_recovery));
     step();
 }
 

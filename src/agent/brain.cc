@@ -283,7 +283,11 @@ class Brain {
         if (v.run != Run::Up || !v.server) return t.say("waits until it accepts connections");
         if (v.must_check) return t.act(Kind::StopFast, "its WAL has left the upstream's history");
         if (!tend() || !v.sampled_after_conf) return t.say("turns to its upstream");
-        if (streams_from_upstream()) return t.done();
+        if (streams_from_upstream()) {
+            if (!v.rewound) return t.done();
+            return t.done("rejoined by pg_rewind; " + std::to_string(v.rewound->value) +
+                          " bytes of diverged WAL are kept aside");
+        }
         ask_why_nothing_streams();
     }
 

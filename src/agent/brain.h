@@ -40,9 +40,10 @@ struct LocalView {
     TimePoint conf_since;
     bool promoting = false;  // the promotion was triggered in this run
     TimePoint promoting_since;
-    bool reserved = false;    // the timeline reservation is in place
-    bool reconciled = false;  // roles and database are as the configuration says
-    bool rescued = false;     // the WAL that the rescue names is here
+    bool reserved = false;         // the timeline reservation is in place
+    bool reconciled = false;       // roles and database are as the configuration says
+    bool rescued = false;          // the WAL that the rescue names is here
+    std::optional<Bytes> rewound;  // diverged WAL that pg_rewind took back, kept aside
 
     // Work.
     std::optional<std::size_t> job;                   // index of the Job that runs

@@ -56,6 +56,8 @@ TEST(Faults, GivenDivergedWal_WhenTheOldMasterRejoins_ThenItIsRewoundAndTheWalIs
     print_time("rejoin by pg_rewind", lab.clock.now() - rejoining);
     EXPECT_THAT(lab[1].log(), ::testing::HasSubstr("job=pg_rewind"));
     EXPECT_TRUE(agent::exists(lab[1].root + "/agent/diverged/2"));
+    EXPECT_THAT(lab[1].report().order.message,
+                ::testing::ContainsRegex("[0-9]{7} bytes of diverged WAL"));
     EXPECT_EQ(lab[1].sql("SELECT count(*) FROM t"), "1000");
     EXPECT_TRUE(fenced.fence_confirmed);
 }

@@ -1,0 +1,302 @@
+#include "agent/brain.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "agent/rejoin.h"
+
+namespace matriarch::agent {
+namespace {
+
+using Kind = Action::Kind;
+
+class BrainTest : public ::testing::Test {
+  protected:
+    BrainTest() {
+        v.has_config = true;
+        v.data_fresh = true;
+        v.data.kind = DataFacts::Kind::Complete;
+        v.data.system_identifier = SystemIdentifier("42");
+        v.data.timeline = Timeline(1);
+        v.data.end_searched = true;
+        v.data.end_of_wal = Lsn(100);
+        v.conf_current = true;
+        v.sampled_after_conf = true;
+    }
+    void goal_of(OrderKind kind) {
+        Order o;
+        o.id = OrderId("o");
+        o.kind = kind;
+        o.epoch = Epoch(2);
+        o.upstream = Upstream{InstanceName("a-1"), "a-1", "", 5432};
+        o.config = InstanceConfig{};
+        goal = Goal{o, now};
+    }
+    void running(bool in_recovery) {
+        v.run = Run::Up;
+        v.role = in_recovery ? Role::Slave : Role::Master;
+        v.server = postgres::ServerStatus{};
+        v.server->in_recovery = in_recovery;
+        v.server->read_only_default = in_recovery;
+        v.server->timeline = Timeline(1);
+    }
+    Decision think_now() { return think(v, goal, "a_2", now); }
+    // The kinds of the actions, then the job's index if one begins.
+    void expect(std::vector<Kind> kinds, OrderState state = OrderState::Working) {
+        const Decision d = think_now();
+        std::vector<Kind> got;
+        for (const auto& a : d.actions) got.push_back(a.kind);
+        EXPECT_EQ(got, kinds) << d.message;
+        EXPECT_EQ(d.progress, state) << d.message;
+    }
+    template <class J>
+    void expect_job() {
+        const Decision d = think_now();
+        ASSERT_EQ(d.actions.size(), 1u) << d.message;
+        ASSERT_TRUE(d.actions[0].job.has_value()) << d.message;
+        EXPECT_TRUE(std::holds_alternative<J>(*d.actions[0].job)) << d.message;
+    }
+    void upstream_at(std::uint32_t timeline, std::uint64_t lsn, std::vector<HistoryEntry> history,
+                     std::uint32_t checkpoint) {
+        v.upstream = postgres::UpstreamFacts{SystemIdentifier("42"),
+                                             {Timeline(timeline), std::move(history), Lsn(lsn)},
+                                             false,
+                                             Timeline(checkpoint)};
+        v.upstream_at = now;
+    }
+
+    LocalView v;
+    std::optional<Goal> goal;
+    TimePoint now{seconds(1000)};
+};
+
+TEST_F(BrainTest, GivenNoGoal_WhenMastersDataIsThere_ThenNothingStarts) {
+    expect({}, OrderState::None);
+    v.processes_left = true;
+    expect({Kind::KillAll}, OrderState::None);
+    v.processes_left = false;
+    v.data.standby = true;
+    expect({Kind::Start}, OrderState::None);
+}
+
+TEST_F(BrainTest, GivenAFence_WhenProcessesRun_ThenTheyAreKilledBeforeItIsStored) {
+    goal_of(OrderKind::Fence);
+    running(false);
+    expect({Kind::KillAll});
+    v.run = Run::Off;
+    v.server.reset();
+    v.processes_left = true;
+    expect({Kind::KillAll});
+    v.processes_left = false;
+    v.data_fresh = false;
+    const auto d = think_now();
+    ASSERT_EQ(d.actions.size(), 2u);
+    EXPECT_EQ(d.actions[0].kind, Kind::StoreFence);
+    EXPECT_TRUE(std::holds_alternative<InspectJob>(*d.actions[1].job));
+    v.fenced = Epoch(2);
+    v.data_fresh = true;
+    expect({}, OrderState::Done);
+}
+
+TEST_F(BrainTest, GivenAFence_WhenACloneRuns_ThenItIsCancelled) {
+    goal_of(OrderKind::Fence);
+    v.job = Job(CloneJob{}).index();
+    const auto d = think_now();
+    ASSERT_FALSE(d.actions.empty());
+    EXPECT_EQ(d.actions[0].kind, Kind::CancelJob);
+}
+
+TEST_F(BrainTest, GivenACleanFence_WhenItTakesTooLong_ThenAllIsKilled) {
+    goal_of(OrderKind::Fence);
+    goal->order.clean = true;
+    running(false);
+    expect({Kind::StopFast});
+    v.run = Run::Stopping;
+    expect({});
+    now += seconds(11);
+    expect({Kind::KillAll});
+}
+
+TEST_F(BrainTest, GivenFollow_WhenThereIsNoData_ThenItClones) {
+    goal_of(OrderKind::Follow);
+    v.data = DataFacts{};
+    expect_job<CloneJob>();
+    v.job = Job(CloneJob{}).index();
+    expect({});
+    v.job.reset();
+    v.failures = 1;
+    v.not_before = now + seconds(1);
+    expect({});
+    EXPECT_EQ(think_now().wake, v.not_before);
+    v.failures = 0;
+    v.has_config = false;
+    expect({});
+}
+
+TEST_F(BrainTest, GivenFollow_WhenOfAnotherDatabase_ThenItFails) {
+    goal_of(OrderKind::Follow);
+    goal->order.system_identifier = SystemIdentifier("43");
+    expect({}, OrderState::Failed);
+}
+
+TEST_F(BrainTest, GivenAFormerMaster_WhenItShallFollow_ThenItClimbsTheLadder) {
+    goal_of(OrderKind::Follow);
+    expect_job<AskUpstreamJob>();
+    // All it has is in the upstream's history.
+    upstream_at(2, 200, {{Timeline(1), Lsn(100)}}, 2);
+    expect({Kind::Start});
+    // It has more: rewind, but only from a source that has made a checkpoint.
+    upstream_at(2, 200, {{Timeline(1), Lsn(60)}}, 1);
+    v.upstream_at = now - seconds(1);
+    expect_job<AskUpstreamJob>();
+    upstream_at(2, 200, {{Timeline(1), Lsn(60)}}, 2);
+    expect_job<RewindJob>();
+    // A cut pg_rewind is never started.
+    v.data.kind = DataFacts::Kind::Broken;
+    expect_job<CloneJob>();
+}
+
+TEST_F(BrainTest, GivenASlave_WhenItShallFollow_ThenItStartsAndStreams) {
+    goal_of(OrderKind::Follow);
+    v.data.standby = true;
+    expect({Kind::Start});
+    running(true);
+    v.conf_current = false;
+    expect({Kind::Configure});
+    v.conf_current = true;
+    v.conf_since = now;
+    v.server->receiving = true;
+    v.server->sender_host = "a-9";
+    v.server->sender_port = 5432;
+    expect({});  // the old stream lives on for a moment
+    v.server->sender_host = "a-1";
+    expect({}, OrderState::Done);
+    v.server->receiving = false;
+    v.conf_since = now - seconds(10);
+    expect_job<AskUpstreamJob>();
+    v.must_check = true;
+    expect({Kind::StopFast});
+}
+
+TEST_F(BrainTest, GivenAServer_WhenOutOfRecoveryAndOrderedToFollow_ThenItIsKilled) {
+    goal_of(OrderKind::Follow);
+    running(false);
+    expect({Kind::KillAll});
+}
+
+TEST_F(BrainTest, GivenHalt_WhenTheReceiverIsGone_ThenItIsDone) {
+    goal_of(OrderKind::Halt);
+    running(true);
+    v.server->receiving = true;
+    expect({});
+    v.server->receiving = false;
+    v.server->conninfo_set = true;
+    expect({});
+    v.server->conninfo_set = false;
+    expect({}, OrderState::Done);
+}
+
+TEST_F(BrainTest, GivenPromote_WhenNothingIsToBePrepared_ThenItPromotesAtOnce) {
+    goal_of(OrderKind::Promote);
+    goal->order.reserved = Timeline(1);
+    running(true);
+    v.server->receiving = true;
+    expect({Kind::Promote});
+    v.promoting = true;
+    v.promoting_since = now;
+    expect({});
+    running(false);
+    v.server->read_only_default = true;
+    v.conf_current = false;
+    expect({Kind::Configure});
+    v.conf_current = true;
+    v.server->read_only_default = false;
+    expect({}, OrderState::Done);
+}
+
+TEST_F(BrainTest, GivenPromote_WhenTimelinesAreReserved_ThenTheReceiverMustBeGoneFirst) {
+    goal_of(OrderKind::Promote);
+    goal->order.reserved = Timeline(3);
+    running(true);
+    v.conf_current = false;
+    expect({Kind::Configure});
+    v.conf_current = true;
+    v.server->receiving = true;
+    expect({});
+    v.server->receiving = false;
+    expect({Kind::Reserve, Kind::Promote});
+}
+
+TEST_F(BrainTest, GivenPromoteWithRescue_WhenWalIsMissing_ThenItIsFetchedAndReplayedFirst) {
+    goal_of(OrderKind::Promote);
+    goal->order.rescue = Rescue{InstanceName("a-1"), "a-1", "", 1, Timeline(1), Lsn(500)};
+    running(true);
+    v.server->replayed = Lsn(300);
+    expect_job<RescueJob>();
+    v.rescued = true;
+    expect({});
+    v.server->replayed = Lsn(500);
+    expect({Kind::Promote});
+    v.rescued = false;
+    v.failures = 1;
+    v.last_failure = "the source is away";
+    expect({}, OrderState::Failed);
+}
+
+TEST_F(BrainTest, GivenInitialize_WhenTheVolumeIsEmpty_ThenItIsMadeAndServed) {
+    goal_of(OrderKind::Initialize);
+    v.data = DataFacts{};
+    expect_job<InitializeJob>();
+    v.data.kind = DataFacts::Kind::Complete;
+    expect({}, OrderState::Failed);
+    v.initialized_here = true;
+    expect({Kind::Start});
+    running(false);
+    expect({});
+    v.reconciled = true;
+    expect({}, OrderState::Done);
+}
+
+TEST_F(BrainTest, GivenLead_WhenTheDataIsASlaves_ThenItFails) {
+    goal_of(OrderKind::Lead);
+    expect({Kind::Start});
+    v.data.standby = true;
+    expect({}, OrderState::Failed);
+}
+
+TEST_F(BrainTest, GivenTheEnd_WhenPostgresqlDoesNotStop_ThenItIsKilledAtSixtyPercent) {
+    goal_of(OrderKind::Follow);
+    running(true);
+    v.ending = true;
+    v.ending_since = now;
+    v.grace = seconds(10);
+    expect({Kind::StopFast});
+    v.run = Run::Stopping;
+    expect({});
+    EXPECT_EQ(think_now().wake, now + seconds(6));
+    now += seconds(6);
+    expect({Kind::KillAll});
+}
+
+TEST_F(BrainTest, GivenARestart_WhenOrdered_ThenItStopsAndStartsInTheSameRole) {
+    goal_of(OrderKind::Lead);
+    running(false);
+    v.restart = true;
+    expect({Kind::StopFast});
+    v.run = Run::Stopping;
+    v.run_since = now;
+    expect({});
+    v.run = Run::Off;
+    const auto d = think_now();
+    ASSERT_EQ(d.actions.size(), 1u);
+    EXPECT_EQ(d.actions[0].role, Role::Master);
+}
+
+TEST(Backoff, GivenFailures_WhenAsked_ThenItGrowsToHalfAMinute) {
+    EXPECT_EQ(backoff(1), seconds(1));
+    EXPECT_EQ(backoff(3), seconds(4));
+    EXPECT_EQ(backoff(50), seconds(30));
+}
+
+}  // namespace
+}  // namespace matriarch::agent
