@@ -1,13 +1,6 @@
 #include "net/client_lane.h"
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <sys/socket.h>
-#include <unistd.h>
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
 
 namespace matriarch::net {
 
@@ -15,52 +8,6 @@ namespace {
 
 // A download's piece: large enough that the change of threads does not show.
 constexpr std::size_t kPieceBytes = 256 * 1024;
-// How much of a refusal's text goes into an Error.
-constexpr std::size_t kCauseBytes = 512;
-// A slot is for the work of connecting. A peer that has not answered by then costs none: it may go
-// on without the slot, so a dead node's agents do not keep the living ones waiting.
-constexpr Duration kSlotTime = milliseconds(250);
-
-struct TargetAddress {
-    sockaddr_storage storage{};
-    socklen_t size = 0;
-};
-
-std::optional<TargetAddress> target_of(const PeerAddress& peer) {
-    TargetAddress out;
-    auto* v6 = reinterpret_cast<sockaddr_in6*>(&out.storage);
-    auto* v4 = reinterpret_cast<sockaddr_in*>(&out.storage);
-    if (inet_pton(AF_INET, peer.ip.c_str(), &v4->sin_addr) == 1) {
-        v4->sin_family = AF_INET;
-        v4->sin_port = htons(peer.port);
-        out.size = sizeof *v4;
-        return out;
-    }
-    out.storage = {};
-    if (inet_pton(AF_INET6, peer.ip.c_str(), &v6->sin6_addr) == 1) {
-        v6->sin6_family = AF_INET6;
-        v6->sin6_port = htons(peer.port);
-        out.size = sizeof *v6;
-        return out;
-    }
-    return std::nullopt;
-}
-
-Failure failure_of_errno(int error) {
-    switch (error) {
-        case ECONNREFUSED:
-            return Failure::Refused;
-        case EHOSTUNREACH:
-        case ENETUNREACH:
-        case EHOSTDOWN:
-        case ENETDOWN:
-            return Failure::Unreachable;
-        case ETIMEDOUT:
-            return Failure::ConnectTimeout;
-        default:
-            return Failure::Other;
-    }
-}
 
 }  // namespace
 
@@ -169,130 +116,6 @@ void Lane::next() {
     send();
 }
 
-void Lane::ask_for_slot() {
-    if (shared_->connecting < shared_->options.max_connecting) {
-        ++shared_->connecting;
-        return slot_given();
-    }
-    state_ = State::Waiting;
-    if (!std::exchange(in_slot_queue_, true)) shared_->slot_queue.push_back(weak_from_this());
-}
-
-void Lane::slot_given() {
-    has_slot_ = true;
-    slot_timer_ = std::make_unique<IoTimer>(shared_->loop);
-    slot_timer_->start(kSlotTime, [weak = weak_from_this()] {
-        if (const auto self = weak.lock()) self->release_slot();
-    });
-    connect();
-}
-
-void Lane::release_slot() {
-    if (!std::exchange(has_slot_, false)) return;
-    slot_timer_.reset();
-    --shared_->connecting;
-    offer_slots(*shared_);
-}
-
-void Lane::offer_slots(ClientShared& shared) {
-    auto& queue = shared.slot_queue;
-    while (!queue.empty() && shared.connecting < shared.options.max_connecting) {
-        const auto weak = queue.front();
-        queue.pop_front();
-        const auto waiting = weak.lock();
-        if (!waiting) continue;
-        waiting->in_slot_queue_ = false;
-        if (waiting->state_ != State::Waiting) continue;
-        ++shared.connecting;
-        // Posted: a connect that fails at once would release the slot again, ever deeper.
-        shared.loop.post([&shared, weak] {
-            const auto self = weak.lock();
-            if (self && self->state_ == State::Waiting) return self->slot_given();
-            --shared.connecting;
-            offer_slots(shared);
-        });
-    }
-}
-
-void Lane::connect() {
-    const auto target = target_of(peer_);
-    if (!target) {
-        disconnect(false);
-        const auto bad = std::exchange(queue_, {});
-        for (const auto& exchange : bad)
-            exchange->fail(net_error(ErrorKind::Invalid, Failure::Other, where(), "no IP address"));
-        return next();
-    }
-    ++shared_->connects;
-    const int fd = socket(target->storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd < 0) return fail_all(Failure::Other, strerror(errno));
-    const int on = 1;
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    const int code =
-        ::connect(fd, reinterpret_cast<const sockaddr*>(&target->storage), target->size);
-    if (code != 0 && errno != EINPROGRESS) {
-        const int error = errno;
-        ::close(fd);
-        return fail_all(failure_of_errno(error), strerror(error));
-    }
-    channel_ = std::make_unique<Channel>(shared_->loop, fd);
-    ++shared_->connections;
-    state_ = State::Connecting;
-    limit(shared_->options.connect_timeout, &Lane::connect_timed_out);
-    wait(Step::WantWrite, &Lane::connected);
-}
-
-void Lane::connect_timed_out() {
-    if (state_ == State::Connecting || state_ == State::Handshake)
-        fail_all(Failure::ConnectTimeout, "no connection within the connect timeout");
-}
-
-void Lane::connected() {
-    if (state_ != State::Connecting) return;
-    int error = 0;
-    socklen_t size = sizeof error;
-    getsockopt(channel_->fd(), SOL_SOCKET, SO_ERROR, &error, &size);
-    if (error != 0) return fail_all(failure_of_errno(error), strerror(error));
-    const auto& source = peer_.tls ? peer_.tls : shared_->options.tls;
-    if (!source) return ready();
-    const auto identity = source->current();
-    if (!identity) return fail_all(Failure::Tls, identity.error().message());
-    identity_ = *identity;
-    auto session = make_client_session(*identity_, peer_.server_name, peer_.ip, shared_->clock,
-                                       channel_->fd());
-    if (!session) return fail_all(Failure::Tls, session.error().message());
-    channel_->use_tls(std::move(*session));
-    state_ = State::Handshake;
-    handshake();
-}
-
-void Lane::handshake() {
-    if (state_ != State::Handshake) return;
-    const auto result = channel_->handshake();
-    switch (result.step) {
-        case Step::Done:
-            return ready();
-        case Step::WantRead:
-        case Step::WantWrite:
-            return wait(result.step, &Lane::handshake);
-        case Step::Eof:
-        case Step::Failed:
-            return fail_all(result.certificate_refused ? Failure::Tls : Failure::Other,
-                            "TLS handshake: " + result.error);
-    }
-}
-
-void Lane::ready() {
-    ++shared_->handshakes;
-    timer_.cancel();
-    release_slot();
-    state_ = State::Idle;
-    // The request goes out before the first read: a server that closes every new connection must
-    // cost a request each time, or we would connect again and again.
-    wait(Step::WantRead, &Lane::watch_idle);
-    next();
-}
-
 // A renewed certificate is shown on a new connection; the old one ends between two requests.
 bool Lane::identity_changed() const {
     const auto& source = peer_.tls ? peer_.tls : shared_->options.tls;
@@ -387,37 +210,6 @@ bool Lane::feed(const char* data, std::size_t size) {
     return false;
 }
 
-bool Lane::take_download_head() {
-    if (head_) {
-        piece_ += reader_->take_body();
-    } else {
-        head_ = reader_->take_response();
-        piece_ = std::exchange(head_->body, {});
-        const auto& exchange = queue_.front();
-        const auto length = reader_->content_length();
-        if (head_->success() && exchange->expected_length && length &&
-            *length != *exchange->expected_length) {
-            fail_current(net_error(ErrorKind::Invalid, Failure::Other,
-                                   where() + exchange->request.target,
-                                   "offers " + std::to_string(*length) + " bytes, expected are " +
-                                       std::to_string(*exchange->expected_length)));
-            return false;
-        }
-    }
-    // Of a refusal's text only the beginning matters.
-    if (!head_->success()) piece_.resize(std::min(piece_.size(), kCauseBytes));
-    return true;
-}
-
-Error Lane::refused_download() const {
-    ErrorKind kind = ErrorKind::Invalid;
-    if (head_->status == 404) kind = ErrorKind::NotFound;
-    if (head_->status == 401 || head_->status == 403) kind = ErrorKind::Forbidden;
-    if (head_->status >= 500) kind = ErrorKind::Unavailable;
-    return net_error(kind, Failure::Other, where() + queue_.front()->request.target,
-                     std::to_string(head_->status) + ' ' + piece_);
-}
-
 // The first request is over and the connection, if it is left, idle.
 Lane::Exchange Lane::release() {
     const auto exchange = queue_.front();
@@ -437,37 +229,6 @@ void Lane::answered() {
     if (head_->success()) return save(true);
     auto error = refused_download();
     release()->fail(std::move(error));
-    next();
-}
-
-// While the worker writes, nothing is read: that is the backpressure.
-void Lane::save(bool last) {
-    state_ = State::Saving;
-    const auto exchange = queue_.front();
-    shared_->worker.post([weak = weak_from_this(), exchange, last, client = shared_.get(),
-                          sink = exchange->sink, piece = std::exchange(piece_, {})] {
-        auto status = sink->write(piece);
-        const auto& expected = exchange->expected_length;
-        if (status && last && expected && sink->bytes() != *expected)
-            status = make_error(ErrorKind::Invalid,
-                                "a download of " + std::to_string(sink->bytes()) + " bytes where " +
-                                    std::to_string(*expected) + " are expected");
-        if (status && last) status = sink->finish();
-        client->loop.post([weak, exchange, status, last] {
-            if (const auto self = weak.lock()) self->saved(exchange, status, last);
-        });
-    });
-}
-
-void Lane::saved(const Exchange& exchange, const Status& status, bool last) {
-    if (state_ != State::Saving || queue_.empty() || queue_.front() != exchange) return;
-    if (!status) return fail_current(status.error());
-    if (!last) {
-        state_ = State::Receiving;
-        return receive();
-    }
-    Downloaded downloaded{exchange->sink->bytes(), std::move(head_->headers)};
-    release()->finish(std::move(downloaded));
     next();
 }
 
