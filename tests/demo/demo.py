@@ -54,6 +54,15 @@ class Step:
         say(f"{self.seconds():>9.1f} s  {text}")
 
 
+def operator_line(line):
+    """What the leader's log says of a change of master, in few words; else nothing."""
+    if line.get("msg") == "order":
+        kind = line.get("order", "").split("/")[0]
+        return f"orders {line['to']}: {kind}" if kind in ("fence", "halt", "promote", "follow") else None
+    told = ("MasterFailed", "Promoting", "Promoted", "MasterChanged")
+    return line["msg"] if line.get("reason") in told else None
+
+
 class Demo:
     def __init__(self):
         given = os.environ.get("KUBECONFIG"), os.environ.get("IMAGE")
@@ -145,7 +154,7 @@ class Demo:
 
         last = {}
 
-        def once(key, value):
+        def once(key, value):  # the same state is told once
             changed = last.get(key) != value
             last[key] = value
             return changed
@@ -172,20 +181,19 @@ class Demo:
             if once("slice", text):
                 story.add(seen, "Service", f"orders-master leads to {text}")
 
-        def event(thing, _seen):
-            if (thing.get("regarding") or {}).get("name") == "orders" and thing.get("eventTime"):
-                key = thing["metadata"]["uid"], (thing.get("series") or {}).get("count")
-                if once(key, True):
-                    story.add(seconds_of(thing["eventTime"]) + offset, "operator",
-                              f"{thing['reason']}: {thing.get('note', '')}")
+        def operator_said(line, _seen):
+            text = operator_line(line)
+            if text:
+                story.add(seconds_of(line["ts"]) + offset, "operator", text)
 
         named = "metadata.name="
         watches = [Watch(self.kube, "lease", NAMESPACE, lease, field=named + "orders"),
                    Watch(self.kube, "configmap", NAMESPACE, routing, field=named + "orders-routing"),
                    Watch(self.kube, "slice", NAMESPACE, endpoints,
-                         label="kubernetes.io/service-name=orders-master"),
-                   Watch(self.kube, "event", NAMESPACE, event)]
-        follow = Follow(self.kube, NAMESPACE, self.writer.name, wrote)
+                         label="kubernetes.io/service-name=orders-master")]
+        follows = [Follow(self.kube, NAMESPACE, self.writer.name, wrote)]
+        follows += [Follow(self.kube, self.operator.namespace, pod["metadata"]["name"], operator_said)
+                    for pod in self.operator.running()]
         wait_for("the watches", lambda: {"lease", "routes", "slice"} <= last.keys(), 20)
 
         story.began = self.orders.kill_postmaster(former) + offset
@@ -195,7 +203,8 @@ class Demo:
             and self.orders.epoch > epoch and self.orders.is_ready(), 120)
         for watch in watches:
             watch.over = True
-        follow.end()
+        for follow in follows:
+            follow.end()
         if not came:
             raise WaitFailed(f"no complete failover within 120 s: {self.orders.describe()}")
         status = self.orders.status

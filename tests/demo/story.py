@@ -45,12 +45,12 @@ class Watch(threading.Thread):
 
 
 class Follow(threading.Thread):
-    """The JSON lines of a container's log as they come."""
+    """The JSON lines of a container's log from now on, as they come."""
 
     def __init__(self, kube, namespace, pod, said):
         super().__init__(daemon=True)
         self.said = said
-        self.process = subprocess.Popen([kube.kubectl, "logs", "-f", "-n", namespace, pod],
+        self.process = subprocess.Popen([kube.kubectl, "logs", "-f", "--tail=1", "-n", namespace, pod],
                                         env=kube.environment, stdin=subprocess.DEVNULL,
                                         stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         self.start()
