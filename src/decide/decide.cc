@@ -37,7 +37,7 @@ Plan decide(const Observation& observation, const Policy& policy, TimePoint now)
         plan.rule = name;
         if (rule(facts, plan) == Verdict::Decided) break;
     }
-    if (observation.deleting || !observation.complete) return plan;
+    if (observation.deleting || plan.uninformed) return plan;
     compare_routes(facts, plan);
     add_findings(facts, plan);
     return plan;

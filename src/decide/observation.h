@@ -40,6 +40,7 @@ struct InstanceView {
 
     std::optional<Report> report;  // the newest, perhaps of a pod that is gone
     TimePoint reported_at;
+    bool asked = true;       // false: nobody has tried to reach this agent yet
     bool reachable = false;  // the last exchange with the agent succeeded
     InstanceConfig config;   // as it should be
     std::optional<SentOrder> sent;

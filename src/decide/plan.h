@@ -61,6 +61,7 @@ struct Plan {
     std::vector<Step> steps;
     std::vector<Finding> findings;
     std::string phase;              // one word for people: Creating, Ready, FailingOver, ...
+    bool uninformed = false;        // nothing is known yet: nothing is done, nor said
     bool master_failed = false;     // the master can't serve as things are
     Duration recheck = seconds(5);  // observe again at the latest then, even if nothing happens
 };

@@ -123,8 +123,11 @@ Verdict wait_for_knowledge(const Facts& f, Plan& plan) {
         plan.findings.push_back({"Ready", false, "RecordUnreadable", f.seen.record_trouble});
         return Verdict::Decided;
     }
-    if (f.seen.complete) return Verdict::Pass;
-    plan.phase = "Starting";
+    // A new leader has heard nobody yet: that is not silence.
+    const bool asked_all = std::all_of(f.seen.instances.begin(), f.seen.instances.end(),
+                                       [](const auto& i) { return i.asked; });
+    if (f.seen.complete && asked_all) return Verdict::Pass;
+    plan.uninformed = true;
     plan.recheck = milliseconds(200);
     return Verdict::Decided;
 }

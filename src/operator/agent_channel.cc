@@ -43,6 +43,7 @@ void AgentChannel::watch(const AgentAddress& address) {
         if (peer.generation != 0) former = peer.known.address;
         peer.known.address = address;
         peer.known.reachable = false;
+        peer.known.asked = false;
         peer.known.trouble = "not asked yet";
         peer.generation = ++generations_;
         peer.polling = false;
@@ -149,6 +150,7 @@ void AgentChannel::poll_ended(const Key& key, std::uint64_t generation, Result<s
         if (found == peers_.end() || found->second.generation != generation) return;
         Peer& peer = found->second;
         peer.polling = false;
+        peer.known.asked = true;
         auto report = body ? report_from_json(*body) : Result<Report>(body.error());
         if (report && report->pod != peer.known.address.pod)
             report = make_error(ErrorKind::Unavailable, "another pod answers at this address");

@@ -48,6 +48,7 @@ struct AgentKnowledge {
     AgentAddress address;
     std::optional<Report> report;  // the newest, perhaps of an earlier pod of this instance
     TimePoint reported_at{};       // when it arrived here
+    bool asked = false;            // an exchange with this address has ended, well or not
     bool reachable = false;
     std::string trouble;  // of the last exchange that failed
 };

@@ -85,20 +85,26 @@ std::set<InstanceName> instance_names(const Cluster& cluster, const Caches& cach
     return names;
 }
 
+// Kubernetes puts a container's last output there, which may be pages.
+std::string shorten(const std::string& message) {
+    constexpr std::size_t kLength = 200;
+    return message.size() <= kLength ? message : message.substr(0, kLength) + "...";
+}
+
 std::string container_trouble(const kube::ContainerStatus& c) {
     if (c.state == kube::ContainerState::Waiting && c.reason != "PodInitializing" &&
         c.reason != "ContainerCreating")
         return "container " + c.name + ": " + c.reason +
-               (c.message.empty() ? "" : ": " + c.message);
+               (c.message.empty() ? "" : ": " + shorten(c.message));
     if (c.state == kube::ContainerState::Terminated && c.exit_code.value_or(0) != 0)
-        return "container " + c.name + " ended with code " + std::to_string(*c.exit_code) +
-               (c.message.empty() ? "" : ": " + c.message);
+        return "container " + c.name + " ended with code " + std::to_string(*c.exit_code);
     return "";
 }
 
 }  // namespace
 
 std::string pod_trouble(const kube::Pod& pod) {
+    if (pod.deleting()) return "";
     if (!pod.unschedulable.empty()) return "can't be scheduled: " + pod.unschedulable;
     if (pod.phase == "Failed")
         return "pod failed: " + pod.reason + (pod.message.empty() ? "" : ": " + pod.message);
@@ -183,7 +189,9 @@ decide::Observation observe(const Cluster& cluster, const Caches& caches,
         if (const auto known = agents.knowledge(cluster.key, name)) {
             view.report = known->report;
             view.reported_at = known->reported_at;
-            view.reachable = known->reachable && known->address.pod == view.pod;
+            const bool same_pod = known->address.pod == view.pod;
+            view.asked = known->asked || !same_pod;
+            view.reachable = known->reachable && same_pod;
         }
         view.config = instance_config(cluster.spec, name, members, owner_verifier);
         const auto last = memory.orders->last.find(name);

@@ -127,6 +127,7 @@ Result<Duration> Reconciler::look(Look& look) {
             {std::string(kSpecValidCondition), true, "Valid", "the spec can be fulfilled"});
     }
     const decide::Plan& plan = look.plan;
+    if (plan.uninformed) return plan.recheck;
 
     if (plan.master_failed && !memory.master_failed_since) {
         memory.master_failed_since = now;

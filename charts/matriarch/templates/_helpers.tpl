@@ -98,9 +98,10 @@ apply needs patch, and create for what does not exist yet. */ -}}
 - apiGroups: [coordination.k8s.io]
   resources: [leases]
   verbs: [get, list, watch, create, update, patch, delete]
+# Listed too: quotas and missing storage classes are told by events only.
 - apiGroups: [events.k8s.io]
   resources: [events]
-  verbs: [create, update, patch]
+  verbs: [list, create, update, patch]
 - apiGroups: [policy]
   resources: [poddisruptionbudgets]
   verbs: [get, list, watch, create, update, patch, delete]

@@ -16,6 +16,15 @@ TEST(Start, GivenUnreadCaches_WhenAsked_ThenNothingHappens) {
     EXPECT_TRUE(s.plan().steps.empty());
 }
 
+TEST(Start, GivenANewLeader_WhenAnAgentHasNotBeenAskedYet_ThenItIsNotCalledSilent) {
+    Scene s = Scene::healthy();
+    s.at(1).asked = s.at(1).reachable = false;
+    const Plan plan = s.plan();
+    EXPECT_TRUE(plan.uninformed);
+    EXPECT_TRUE(plan.steps.empty());
+    EXPECT_TRUE(plan.findings.empty());
+}
+
 TEST(Start, GivenTheFirstEmptyInstance_WhenItReports_ThenItHoldsEpochOne) {
     Scene s = Scene::empty();
     for (int n = 1; n <= 3; ++n) s.add(n);
