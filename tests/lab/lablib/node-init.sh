@@ -45,6 +45,7 @@ done
 keep_running kubelet "$bin/kubelet" --config "$folder/kubelet.yaml" \
     --kubeconfig "$folder/kubelet.kubeconfig" --hostname-override "$name" \
     --node-ip "$(<"$folder/address")" &
+# shellcheck disable=SC2046  # a flag is a word
 keep_running kube-proxy "$bin/kube-proxy" --kubeconfig "$folder/kube-proxy.kubeconfig" \
     $(<"$folder/kube-proxy.flags") &
 
