@@ -118,18 +118,18 @@ class Cluster:
         return f"{status.get('phase')}: {ready.get('message') or status.get('message')} [{members}]"
 
     def is_ready(self):
-        """Ready, for the spec that is there now, with every instance in the routes."""
+        """Ready, for the spec that is there now, with every instance in the routes: the status."""
         thing = self.object()
         status = (thing or {}).get("status") or {}
         if (condition(thing, "Ready").get("status") != "True"
                 or status.get("observedGeneration") != thing["metadata"]["generation"]):
-            return False
+            return None
         routes = self.routes()
-        return bool(routes and routes.get("master")
-                    and routes["master"]["instance"] == status["master"]
-                    and len(routes["slaves"]) == thing["spec"]["slaves"]
-                    and all(one["state"] == "ready" for one in routes["slaves"])
-                    and status)
+        well = (routes and routes.get("master")
+                and routes["master"]["instance"] == status["master"]
+                and len(routes["slaves"]) == thing["spec"]["slaves"]
+                and all(one["state"] == "ready" for one in routes["slaves"]))
+        return status if well else None
 
     def wait_ready(self, seconds=90):
         return wait_for(f"{self.name} to be ready", self.is_ready, seconds, every=0.1,

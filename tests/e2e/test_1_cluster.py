@@ -1,6 +1,7 @@
 """From apply to a whole cluster."""
 
 from kube import wait_for
+from writer import interruptions
 
 
 def test_a_cluster_gets_ready_from_one_apply(orders):
@@ -61,4 +62,4 @@ def test_a_writer_with_the_uri_of_the_secret_and_one_by_service_both_write(write
         summary, verdict = one.stop()
         assert verdict["lost"] == 0
         assert verdict["duplicates"] == 0
-        assert summary["outages"] == []
+        assert interruptions(summary) == []

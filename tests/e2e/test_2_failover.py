@@ -5,6 +5,7 @@ import time
 import pytest
 
 from kube import wait_for
+from writer import interruptions
 
 BEFORE_THE_FAULT = 100  # rows
 
@@ -76,7 +77,7 @@ def test_a_slave_that_is_killed_leaves_the_read_routes_and_returns(orders, write
     assert orders.address(victim) in orders.endpoints("slaves")
     assert (orders.master, orders.epoch) == (master, epoch)
     summary, verdict = writer.stop()
-    assert summary["outages"] == []
+    assert interruptions(summary) == []
     assert verdict["lost"] == 0
 
 

@@ -2,6 +2,7 @@
 
 from conftest import SMALL
 from kube import wait_for
+from writer import interruptions
 
 
 def test_slaves_are_scaled_to_three_and_to_one(orders, writer):
@@ -27,7 +28,7 @@ def test_slaves_are_scaled_to_three_and_to_one(orders, writer):
     orders.wait_ready(90)
     assert (orders.master, orders.epoch) == (master, epoch)
     summary, verdict = writer.stop()
-    assert summary["outages"] == []
+    assert interruptions(summary) == []
     assert verdict["lost"] == 0
 
 
@@ -61,7 +62,7 @@ def test_helm_upgrades_and_rolls_back_the_operator_under_load(orders, operator, 
     assert restarts == restarts_of(orders)
     assert (orders.master, orders.epoch) == (master, epoch)
     summary, verdict = writer.stop()
-    assert summary["outages"] == []
+    assert interruptions(summary) == []
     assert verdict["lost"] == 0
 
 

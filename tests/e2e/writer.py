@@ -37,6 +37,15 @@ def writer_pod(name, namespace, image, cluster, writer=1, host=None, every_ms=10
     }
 
 
+# A busy machine lets everybody wait for a moment; only a longer silence is the database's.
+STALL_MS = 2000
+
+
+def interruptions(summary):
+    """Outages that a planned change, or a fault elsewhere, must not cause."""
+    return [one for one in summary["outages"] if one["error"] or one["ms"] > STALL_MS]
+
+
 class Writer:
     """One writer of a cluster: started, asked, stopped. Use it with `with`."""
 

@@ -64,7 +64,8 @@ def e2e(_build):
     report = ROOT / "build" / "e2e" / "report.json"
     report.unlink(missing_ok=True)
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "pytest_report",
-               "--quiet", "--tb=short", "--no-header", str(ROOT / "tests" / "e2e")]
+               "--verbose", "--override-ini=console_output_style=classic", "--tb=short",
+               "--no-header", "--durations=8", "--durations-min=20", str(ROOT / "tests" / "e2e")]
     tools = {"MATRIARCH_REPORT": str(report), "PYTHONPATH": str(ROOT / "tests" / "tools")}
     running = subprocess.Popen(command, stdin=subprocess.DEVNULL, cwd=ROOT,
                                env=os.environ | tools)
