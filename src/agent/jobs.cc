@@ -26,6 +26,7 @@ constexpr Duration kCheckpointPatience = std::chrono::minutes(30);
 constexpr Duration kUpstreamPatience = seconds(5);
 constexpr Duration kFetchPatience = seconds(30);
 constexpr int kValidateRounds = 10;
+constexpr std::uint64_t kWalPage = 8192;  // XLOG_BLCKSZ, as every package builds it
 
 Error failed(const std::string& what, const ToolEnd& end) {
     return make_error(ErrorKind::Unavailable, what, last_words(end));
@@ -233,6 +234,37 @@ Result<JobOutput> rewind(const JobWorld& w, const RewindJob& job) {
 
 // --- WAL from others ------------------------------------------------------------------------
 
+// A whole segment from what is here up to `from` and the fetched part behind it; the rest is empty,
+// as in a segment that is being written. PostgreSQL syncs what restore_command gives it.
+Status splice(const std::string& ours, std::uint64_t from, const std::string& part,
+              const std::string& into, std::uint64_t size) {
+    const int out = open(into.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (out < 0) return make_error(ErrorKind::Unavailable, "cannot write " + into);
+    const auto append = [&](const std::string& path, std::uint64_t limit) {
+        const int in = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+        if (in < 0) return false;
+        char buffer[65536];
+        bool good = true;
+        while (good && limit > 0) {
+            const auto got = read(in, buffer, std::min<std::uint64_t>(sizeof buffer, limit));
+            if (got <= 0) {
+                good = got == 0;
+                break;
+            }
+            good = write(out, buffer, static_cast<std::size_t>(got)) == got;
+            limit -= static_cast<std::uint64_t>(got);
+        }
+        close(in);
+        return good;
+    };
+    bool good = from == 0 || append(ours, from);
+    good = good && append(part, size) && ftruncate(out, static_cast<off_t>(size)) == 0;
+    close(out);
+    unlink(part.c_str());
+    return good ? Status() : Status(make_error(ErrorKind::Unavailable, "cannot make " + into));
+}
+
+// Only what is missing: a slave mostly lacks some kilobytes, and a segment has 16 MB or more.
 Result<JobOutput> rescue(const JobWorld& w, const RescueJob& job) {
     const auto& p = w.local.paths;
     if (auto removed = remove_tree(p.rescue()); !removed) return removed.error();
@@ -241,13 +273,21 @@ Result<JobOutput> rescue(const JobWorld& w, const RescueJob& job) {
     if (size == 0) return make_error(ErrorKind::NotFound, "no WAL segment here");
     if (!(job.rescue.end > job.have)) return JobOutput();
     const Deadline deadline = Deadline::after(w.clock, kFetchPatience);
-    // Whole segments, from the one that our WAL ends in: replaying goes on inside it.
-    for (auto n = job.have.value / size; n <= (job.rescue.end.value - 1) / size; ++n) {
+    const std::uint64_t end = job.rescue.end.value;
+    for (auto n = job.have.value / size; n <= (end - 1) / size; ++n) {
         if (w.stop) return make_error(ErrorKind::Cancelled, "the rescue was stopped");
         const auto file = postgres::segment_file(job.rescue.timeline, n, size);
-        w.progress("fetches " + file + " from " + job.rescue.source.value);
-        const auto got = w.local.fetch_wal(job.rescue, file, p.rescue() + "/" + file, deadline);
+        const auto ours = p.pg_wal() + "/" + file;
+        const bool first = n == job.have.value / size && exists(ours);
+        // Whole pages, since the last one here may be half written.
+        const auto from = first ? job.have.value % size / kWalPage * kWalPage : 0;
+        const auto until = std::min((end - n * size + kWalPage - 1) / kWalPage * kWalPage, size);
+        const auto into = p.rescue() + "/" + file, part = into + ".part";
+        w.progress("fetches " + std::to_string(until - from) + " bytes of " + file + " from " +
+                   job.rescue.source.value);
+        const auto got = w.local.fetch_wal(job.rescue, {file, from, until - from}, part, deadline);
         if (!got) return got.error();
+        if (auto made = splice(ours, from, part, into, size); !made) return made.error();
     }
     return JobOutput(distance(job.have, job.rescue.end));
 }

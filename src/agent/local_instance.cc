@@ -74,7 +74,7 @@ Status LocalInstance::prepare() {
     for (const auto& dir : {p.agent(), p.socket_dir, p.private_tls(), p.check(), p.diverged()})
         if (auto made = make_directory(dir, 0700); !made) return made;
     // Cut in the middle: begun anew when ordered again.
-    for (const auto& left : {p.initializing(), p.cloning()}) {
+    for (const auto& left : {p.initializing(), p.cloning(), p.rescue()}) {
         if (!exists(left)) continue;
         log::info("removes what a cut initdb or clone left", {{"path", left}});
         if (auto removed = remove_tree(left); !removed) return removed;

@@ -21,9 +21,13 @@
 
 namespace matriarch::agent {
 
-// Fetches one WAL file from another agent into a file, for rescues.
-using FetchWal = std::function<Status(const Rescue&, const std::string& file,
-                                      const std::string& into, Deadline)>;
+// A part of one WAL file of another agent, for rescues.
+struct WalPart {
+    std::string file;
+    std::uint64_t from = 0, length = 0;
+};
+using FetchWal =
+    std::function<Status(const Rescue&, const WalPart&, const std::string& into, Deadline)>;
 
 struct LocalWorld {
     Paths paths;

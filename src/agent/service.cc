@@ -1,6 +1,7 @@
 #include "agent/service.h"
 
 #include <algorithm>
+#include <charconv>
 
 #include "net/body.h"
 #include "postgres/wal.h"
@@ -27,6 +28,17 @@ std::string json_text(std::string_view text) {
         out += static_cast<unsigned char>(c) < 0x20 ? ' ' : c;
     }
     return out + "\"";
+}
+
+// A number in the query; `fallback` if it is absent, nothing if it is no number.
+std::optional<std::uint64_t> number_of(const HttpRequest& request, std::string_view name,
+                                       std::uint64_t fallback) {
+    const auto text = request.query_value(name);
+    if (!text) return fallback;
+    std::uint64_t out = 0;
+    const auto [end, error] = std::from_chars(text->data(), text->data() + text->size(), out);
+    if (error != std::errc() || end != text->data() + text->size()) return {};
+    return out;
 }
 
 }  // namespace
@@ -175,10 +187,16 @@ void Service::send_wal(const HttpRequest& request, Responder responder) const {
         responder.answer(net::text_response(400, "no name of a WAL file\n"));
         return;
     }
-    auto source = net::open_file_range(options_.pg_wal + "/" + std::string(file));
+    const auto from = number_of(request, "from", 0);
+    const auto length = number_of(request, "length", net::kToEnd);
+    if (!from || !length) {
+        responder.answer(net::text_response(400, "from and length are numbers of bytes\n"));
+        return;
+    }
+    auto source = net::open_file_range(options_.pg_wal + "/" + std::string(file), *from, *length);
     if (!source) {
-        const int status = source.error().kind == ErrorKind::NotFound ? 404 : 500;
-        responder.answer(net::text_response(status, "no such WAL file here\n"));
+        const int status = source.error().kind == ErrorKind::NotFound ? 404 : 400;
+        responder.answer(net::text_response(status, source.error().what + "\n"));
         return;
     }
     HttpResponse head;

@@ -1,11 +1,11 @@
 // Service: the agent's two ports.
 //
 // Order port, mutual TLS: POST /v1/poll (long poll: a Report at once when the sequence rose, else
-// at the end of the wait), POST /v1/order, both for the operator alone; GET /v1/wal/<file> for the
-// instances of the cluster. Health port, plain: /health, /healthz, /readyz, /metrics; they read a
-// snapshot and never wait for the main loop. Handlers run on io threads and hand everything that
-// touches the agent to the main loop, so an order never queues behind a poll. start() fails when a
-// port is taken.
+// at the end of the wait), POST /v1/order, both for the operator alone; GET
+// /v1/wal/<file>[?from=&length=] for the instances of the cluster. Health port, plain: /health,
+// /healthz, /readyz, /metrics; they read a snapshot and never wait for the main loop. Handlers run
+// on io threads and hand everything that touches the agent to the main loop, so an order never
+// queues behind a poll. start() fails when a port is taken.
 #pragma once
 
 #include <cstdint>

@@ -20,7 +20,7 @@ constexpr const char* kTable =
 
 // Rows that only the master has: the slave's receiver was stopped before.
 void write_what_the_slave_lacks(Lab& lab, Node& master, Node& slave) {
-    const Lsn written = master.report().flushed;
+    const Lsn written = master.written();
     slave.wait_for("the first rows", [&](const Report& r) { return r.replayed >= written; });
     slave.obey(slave.order(OrderKind::Halt, "Halt/before"));
     master.sql("INSERT INTO t SELECT generate_series(1001, 20000)");
@@ -71,7 +71,7 @@ TEST(Faults, GivenReservedTimelines_WhenPromoted_ThenANumberAboveThemIsOpened) {
     lab.follow(lab[3], lab[2]);
     lab.follow(lab[1], lab[2]);
     lab[2].sql("INSERT INTO t VALUES (1001)");
-    const Lsn written = lab[2].report().flushed;
+    const Lsn written = lab[2].written();
     for (int i : {1, 3}) {
         lab[i].wait_for("the row", [&](const Report& r) { return r.replayed >= written; });
         EXPECT_EQ(lab[i].sql("SELECT count(*) FROM t"), "1001");

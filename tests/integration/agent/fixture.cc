@@ -219,6 +219,8 @@ void Node::start() {
         if (lab_.uid_ != 0 &&
             (setgroups(0, nullptr) != 0 || setgid(lab_.gid_) != 0 || setuid(lab_.uid_) != 0))
             _exit(126);
+        // A test that is ended from outside must not leave servers behind.
+        prctl(PR_SET_PDEATHSIG, SIGTERM);
         execv(argv[0], argv.data());
         _exit(127);
     }
@@ -388,6 +390,10 @@ std::string Node::sql(const std::string& statement) {
     EXPECT_TRUE(rows) << statement << ": " << (rows ? "" : rows.error().message());
     if (!rows || rows->empty() || rows->back().count() == 0) return {};
     return std::string(rows->back().text(0, 0));
+}
+
+Lsn Node::written() {
+    return Lsn::parse(sql("SELECT pg_current_wal_lsn()")).value_or(Lsn());
 }
 
 std::string Node::log() const {

@@ -67,6 +67,7 @@ class Node {
     Result<postgres::Connection> connect(Duration patience = seconds(5));
     // One value as text; fails the test if the statement fails.
     std::string sql(const std::string& statement);
+    Lsn written();  // a master's position now; a report's is up to a sample old
     std::string log() const;
     net::Failure last_failure = net::Failure::Other;
 

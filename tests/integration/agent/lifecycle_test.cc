@@ -16,7 +16,7 @@ TEST(Lifecycle, GivenThreeVolumes_WhenOrdered_ThenMasterAndSlavesReplicate) {
     lab[1].sql(
         "CREATE TABLE t (id int primary key); INSERT INTO t SELECT generate_series(1, 1000)");
     for (int i : {2, 3}) {
-        const Lsn written = lab[1].report().flushed;
+        const Lsn written = lab[1].written();
         lab[i].wait_for("the rows", [&](const Report& r) { return r.replayed >= written; });
         EXPECT_EQ(lab[i].sql("SELECT count(*) FROM t"), "1000");
         const Report slave =
@@ -52,7 +52,7 @@ TEST(Lifecycle, GivenAMaster_WhenItsPostmasterIsKilled_ThenASlaveTakesOverAndItR
     lab.follow(lab[1], lab[2]);
     print_time("rejoin of the old master: order to streaming", lab.clock.now() - rejoining);
     for (int i : {1, 3}) {
-        const Lsn written = lab[2].report().flushed;
+        const Lsn written = lab[2].written();
         lab[i].wait_for("the rows", [&](const Report& r) { return r.replayed >= written; });
         EXPECT_EQ(lab[i].sql("SELECT count(*) FROM t"), "1001");
     }

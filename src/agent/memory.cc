@@ -1,0 +1,32 @@
+#include "agent/memory.h"
+
+#include <malloc.h>
+#include <sys/mman.h>
+
+#include <cstdio>
+#include <cstring>
+
+namespace matriarch::agent {
+
+void limit_arenas() {
+    mallopt(M_ARENA_MAX, 1);
+    mallopt(M_TRIM_THRESHOLD, 128 * 1024);
+}
+
+void release_start_up_pages() {
+    malloc_trim(0);
+    FILE* maps = fopen("/proc/self/maps", "re");
+    if (maps == nullptr) return;
+    char line[512];
+    while (fgets(line, sizeof line, maps) != nullptr) {
+        unsigned long begin = 0, end = 0;
+        char rights[5] = "";
+        // Executable file mappings only: they are never written to, so nothing private is lost.
+        if (sscanf(line, "%lx-%lx %4s", &begin, &end, rights) != 3) continue;
+        if (strcmp(rights, "r-xp") != 0 || strchr(line, '/') == nullptr) continue;
+        madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
+    }
+    fclose(maps);
+}
+
+}  // namespace matriarch::agent
