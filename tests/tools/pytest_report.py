@@ -3,9 +3,20 @@ MATRIARCH_REPORT naming the file. A test that fails in its set-up or tear-down h
 
 import json
 import os
+import signal
 from pathlib import Path
 
 import pytest
+
+def interrupted(*_):
+    raise KeyboardInterrupt  # so that fixtures take down what they started
+
+
+def pytest_configure():
+    # A shell's background process is started with SIGINT ignored.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, interrupted)
+
 
 failed, skipped, passed = set(), set(), set()
 

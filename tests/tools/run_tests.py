@@ -132,7 +132,7 @@ def main():
     parser.add_argument("--preset", default="dev")
     parser.add_argument("tiers", nargs="+", choices=TIERS)
     options = parser.parse_args()
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, interrupted)
     build = ROOT / "build" / options.preset
     outcomes = []
