@@ -408,7 +408,11 @@ void Agent::set_goal(const Order& order) {
 void Agent::configure(const InstanceConfig& config) {
     const std::string hash = config.hash();
     if (hash == refused_config_ || (state_.config && state_.config->hash() == hash)) {
-        if (hash != refused_config_) refused_config_.clear();
+        // What was refused has been taken back.
+        if (hash != refused_config_) {
+            refused_config_.clear();
+            parameter_troubles_.clear();
+        }
         return;
     }
     if (validating_) {

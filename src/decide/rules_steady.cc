@@ -7,6 +7,8 @@
 namespace matriarch::decide {
 namespace {
 
+constexpr Duration kRefusedAgain = std::chrono::minutes(1);
+
 bool has_slot(const Report& master, const InstanceName& slave) {
     return std::any_of(master.slots.begin(), master.slots.end(),
                        [&](const auto& s) { return s.name == slot_name(slave); });
@@ -20,7 +22,14 @@ bool streams(const Facts& f, const InstanceView& slave) {
 void configure(const Facts& f, Plan& plan, const InstanceView& instance) {
     if (!f.fresh(instance)) return;
     const std::string hash = instance.config.hash();
-    if (instance.report->config_hash == hash) return;
+    // With troubles the agent still has a refused configuration in mind: a wish that was taken back
+    // must reach it, one that still stands need not be repeated.
+    const bool refused = !instance.report->parameter_troubles.empty();
+    if (instance.report->config_hash == hash && !refused) return;
+    const auto& last = instance.configured;
+    if (refused && last && last->incarnation == instance.report->incarnation &&
+        last->id.value.ends_with("/" + hash) && f.now - last->at < kRefusedAgain)
+        return;
     Order o = order_for(f, instance, OrderKind::Configure, hash);
     o.config = instance.config;
     give(f, plan, instance, std::move(o), "its configuration differs");

@@ -57,6 +57,15 @@ Reconciler::Reconciler(World world, AgentImage agent, std::string cluster_domain
       routes_(world_.client),
       story_(world_.events, world_.clock) {}
 
+// What keeps a cluster from being ready may be an object that belongs to someone else.
+void Reconciler::blame_objects(Look& look) {
+    const auto& condition = look.memory.objects_condition;
+    if (!condition || condition->status != kube::ConditionStatus::False) return;
+    for (auto& finding : look.plan.findings)
+        if (finding.type == kReadyCondition && !finding.holds)
+            finding.message = condition->message + "; " + finding.message;
+}
+
 Caches* Reconciler::caches_of(const ClusterKey& key) {
     for (auto& caches : world_.caches)
         if (caches->name_space().empty() || caches->name_space() == key.name_space)
@@ -166,6 +175,7 @@ Result<Duration> Reconciler::look(Look& look) {
             look.again = look.again || kept->wrote;
         }
     }
+    blame_objects(look);
     for (const auto& step : plan.steps) {
         if (auto applied = apply(look, step); !applied) {
             if (applied.error().kind != ErrorKind::Conflict) return applied.error();

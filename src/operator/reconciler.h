@@ -57,6 +57,7 @@ class Reconciler {
     void forget(const ClusterKey& key);
     Result<Duration> look(Look& look);
     Status know_agents(Look& look);
+    static void blame_objects(Look& look);
 
     // One step of the plan.
     Status apply(Look& look, const decide::Step& step);

@@ -58,6 +58,19 @@ TEST(Steady, GivenAnOldConfiguration_WhenSeen_ThenItIsSent) {
     EXPECT_EQ(orders_in(plan), 1u);
 }
 
+TEST(Steady, GivenARefusedConfiguration_WhenItIsTakenBack_ThenTheAgentIsTold) {
+    Scene s = Scene::healthy();
+    s.report(2).parameter_troubles = {{"work_mem", "invalid"}};
+    s.at(2).config.parameters["work_mem"] = "a lot";
+    const auto plan = s.plan();
+    ASSERT_NE(order_to(plan, 2), nullptr);
+    s.at(2).configured =
+        SentOrder{order_to(plan, 2)->id, Incarnation("inc-2"), kNow - seconds(5), ""};
+    EXPECT_EQ(order_to(s.plan(), 2), nullptr) << "it has been refused, and still would be";
+    s.at(2).config.parameters.erase("work_mem");
+    EXPECT_NE(order_to(s.plan(), 2), nullptr);
+}
+
 TEST(Steady, GivenPendingRestarts_WhenAllStream_ThenSlavesRestartFirstOneAtATime) {
     Scene s = Scene::healthy();
     for (int n : {1, 2, 3}) s.report(n).restart_pending = true;
