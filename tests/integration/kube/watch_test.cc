@@ -197,7 +197,7 @@ TEST_F(Watch, GivenABusyWatch_WhenStopped_ThenItEndsAtOnce) {
     ASSERT_TRUE(eventually([&] { return mirror->health().watches >= 1; }));
     const TimePoint start = clock_.now();
     mirror.reset();
-    EXPECT_LT(clock_.now() - start, seconds(2));
+    EXPECT_LT(clock_.now() - start, seconds(20));  // the idle time is 90 s; machines may be busy
 }
 
 }  // namespace
