@@ -65,7 +65,7 @@ def e2e(_build):
     report.unlink(missing_ok=True)
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "pytest_report",
                "--verbose", "--override-ini=console_output_style=classic", "--tb=short",
-               "--no-header", "--durations=8", "--durations-min=20", str(ROOT / "tests" / "e2e")]
+               "--no-header", "--capture=no", "--durations=8", "--durations-min=20", str(ROOT / "tests" / "e2e")]
     tools = {"MATRIARCH_REPORT": str(report), "PYTHONPATH": str(ROOT / "tests" / "tools")}
     running = subprocess.Popen(command, stdin=subprocess.DEVNULL, cwd=ROOT,
                                env=os.environ | tools)
