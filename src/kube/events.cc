@@ -98,7 +98,8 @@ void EventRecorder::absorb() {
             queue_.pop_front();
         }
         const Event& event = queued.event;
-        Identity identity{event.regarding, event.type, event.reason, event.action, event.related};
+        Identity identity{event.regarding, event.type, event.reason,
+                          event.action,    event.note, event.related};
         auto found = series_.find(identity);
         if (found != series_.end() && queued.at - found->second.last_seen > options_.series_end) {
             series_.erase(found);

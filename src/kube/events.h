@@ -1,8 +1,7 @@
 // EventRecorder: events.k8s.io/v1 events for people, never in the way.
 //
 // record() puts into a bounded queue and returns; run() sends, in a thread or fiber of its own.
-// Repetitions (all equal but the note) become a series: the second one patches the event, later
-// ones are counted and written at most every 30 s; after 6 minutes of silence a new event begins.
+// Repetitions become a series: the second one patches the event, later ones are counted and written at most every 30 s; after 6 minutes of silence a new event begins.
 // What can't be delivered is dropped and counted: events are no audit trail (etcd keeps them one
 // hour).
 #pragma once
@@ -78,8 +77,8 @@ class EventRecorder {
     Stats stats() const;
 
   private:
-    // Everything but the note.
-    using Identity = std::tuple<ObjectReference, EventType, std::string, std::string,
+    // The note as well: a second change of master is no repetition of the first one.
+    using Identity = std::tuple<ObjectReference, EventType, std::string, std::string, std::string,
                                 std::optional<ObjectReference>>;
     struct Series {
         Event event;

@@ -52,7 +52,7 @@ struct ClusterMemory {
     std::optional<ChangeUnderWay> change;
     std::vector<ChangeOfMaster> history;  // what status does not show yet
     std::optional<ClusterStatus> written_status;
-    std::map<std::string, std::string> last_conditions;  // type -> status/reason, for events
+    std::map<std::string, std::string> last_conditions;  // type -> what was told, for events
     std::map<InstanceName, TimePoint> without_pod_since, troubles_asked;
     std::map<InstanceName, std::string> troubles;  // from Kubernetes' events
     TimePoint objects_checked{};

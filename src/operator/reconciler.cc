@@ -122,6 +122,7 @@ Result<Duration> Reconciler::look(Look& look) {
     const TimePoint now = world_.clock.now();
     if (auto known = know_agents(look); !known) return known.error();
 
+    look_for_troubles(world_.client, cluster, look.caches, memory, now);
     look.seen =
         observe(cluster, look.caches, world_.agents, memory, world_.leadership(), world_.random);
     if (cluster.spec_problem) {
@@ -192,6 +193,10 @@ Result<Duration> Reconciler::look(Look& look) {
                 return mended.error();
     }
     story_.findings(cluster, memory, plan.findings);
+    if (const auto& c = memory.objects_condition)
+        story_.findings(
+            cluster, memory,
+            {{c->type, c->status == kube::ConditionStatus::True, c->reason, c->message}});
     if (!look.again || plan.steps.empty())
         if (auto written = write_status(look); !written) return written.error();
     return look.again ? Duration::zero() : plan.recheck;

@@ -7,6 +7,14 @@ namespace matriarch::op {
 
 namespace log = telemetry::log;
 
+namespace {
+
+bool is_summary(std::string_view condition) {
+    return condition == "Ready" || condition == "MasterServing" || condition == "SlavesReady";
+}
+
+}  // namespace
+
 void Story::tell(const Cluster& cluster, kube::EventType type, const std::string& reason,
                  const std::string& action, const std::string& note) {
     kube::Event event;
@@ -94,7 +102,11 @@ std::optional<ChangeOfMaster> Story::routes_published(const Cluster& cluster, Cl
 void Story::findings(const Cluster& cluster, ClusterMemory& memory,
                      const std::vector<decide::Finding>& findings) {
     for (const auto& finding : findings) {
-        const std::string now = (finding.holds ? "+" : "-") + finding.reason;
+        std::string now = (finding.holds ? "+" : "-") + finding.reason;
+        // What is wrong with a pod or an object is in the text alone, and changes seldom; the
+        // texts about master and slaves change all through a failover, which has a story of its
+        // own.
+        if (!finding.holds && !is_summary(finding.type)) now += finding.message;
         auto& before = memory.last_conditions[finding.type];
         if (before == now) continue;
         const bool first = before.empty();

@@ -43,15 +43,14 @@ std::string remedy(const std::string& note) {
 
 }  // namespace
 
-bool look_for_troubles(kube::Client& client, const Cluster& cluster, const Caches& caches,
+void look_for_troubles(kube::Client& client, const Cluster& cluster, const Caches& caches,
                        ClusterMemory& memory, TimePoint now) {
     const std::string& ns = cluster.key.name_space;
-    bool changed = false;
     for (const auto& set : Caches::of(caches.stateful_sets, cluster.key)) {
         const InstanceName instance(set->name);
         const auto pod = caches.pods.get(ns + "/" + pod_name(instance));
         if (pod && !pod->node.empty()) {
-            changed = memory.troubles.erase(instance) > 0 || changed;
+            memory.troubles.erase(instance);
             memory.without_pod_since.erase(instance);
             continue;
         }
@@ -64,12 +63,9 @@ bool look_for_troubles(kube::Client& client, const Cluster& cluster, const Cache
         const auto claim = caches.claims.get(ns + "/" + claim_name(instance));
         if (note.empty() && claim && claim->phase == "Pending")
             note = latest_warning(client, ns, "PersistentVolumeClaim", claim->name);
-        std::string& text = memory.troubles[instance];
         if (!note.empty()) note += remedy(note);
-        changed = changed || text != note;
-        text = std::move(note);
+        memory.troubles[instance] = std::move(note);
     }
-    return changed;
 }
 
 }  // namespace matriarch::op

@@ -14,8 +14,8 @@
 
 namespace matriarch::op {
 
-// Refreshes memory.troubles; true if a text changed. `now` paces the questions.
-bool look_for_troubles(kube::Client& client, const Cluster& cluster, const Caches& caches,
+// Refreshes memory.troubles. `now` paces the questions.
+void look_for_troubles(kube::Client& client, const Cluster& cluster, const Caches& caches,
                        ClusterMemory& memory, TimePoint now);
 
 }  // namespace matriarch::op
