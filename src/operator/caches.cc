@@ -73,12 +73,21 @@ bool Caches::synced() const {
 }
 
 void Caches::run(kube::Client& client, const Clock& clock, Random& random, std::stop_token stop) {
+    // The first thing that a half-made installation lacks.
+    const auto remedy = [this](const Error& error) {
+        Error told = error;
+        if (error.kind == ErrorKind::NotFound)
+            told.what +=
+                " (is the CRD postgresclusters.matriarch.dev installed? Helm value "
+                "crds.enabled, or kubectl apply -f crds/)";
+        on_error_(told);
+    };
     const auto watch = [&](const kube::Resource& resource, kube::WatchSink& sink, bool ours) {
         return std::jthread([&, ours, stop] {
             kube::ThreadWaiter waiter(clock);
             kube::WatchTarget target{resource, name_space_};
             if (ours) target.label_selector = kClusterLabel;
-            kube::Watcher(client, clock, random, waiter, target, sink, {}, on_error_).run(stop);
+            kube::Watcher(client, clock, random, waiter, target, sink, {}, remedy).run(stop);
         });
     };
     const std::jthread threads[] = {

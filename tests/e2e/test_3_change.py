@@ -88,6 +88,8 @@ def test_a_deleted_cluster_leaves_its_volumes_and_a_new_one_adopts_them(orders, 
     assert status["systemIdentifier"] == identifier
     assert status["epoch"] > epoch
     assert orders.sql(orders.master, "select word from kept", "orders").startswith("still here")
+    # Volumes of instances that are no members any more were seen, too; their pods leave again.
+    wait_for("three pods", lambda: len(orders.pods()) == 3, 60, state=lambda: sorted(orders.pods()))
     for instance in orders.pods():
         wait_for(f"the row on {instance}", lambda: orders.sql(
             instance, "select word from kept", "orders", check=False).startswith("still here"), 20)

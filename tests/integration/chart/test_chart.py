@@ -12,6 +12,7 @@ import pathlib
 import shlex
 import subprocess
 import tempfile
+import time
 import unittest
 import uuid
 
@@ -98,6 +99,14 @@ def may(verb, resource, *where):
     return kubectl("auth", "can-i", verb, resource, *where, "--as", account).stdout.strip() == "yes"
 
 
+def soon(ask, *arguments, seconds=10):
+    """Rights that were just granted take a moment to reach the API server's authorizer."""
+    end = time.monotonic() + seconds
+    while not (answer := ask(*arguments)) and time.monotonic() < end:
+        time.sleep(0.1)
+    return answer
+
+
 def setUpModule():
     for name in (HOME, FIRST, SECOND):
         must(kubectl("create", "namespace", name))
@@ -177,7 +186,7 @@ class GivenARelease(unittest.TestCase):
         for verb, resource in (("list", "postgresclusters.matriarch.dev"), ("watch", "secrets"),
                                ("patch", "leases.coordination.k8s.io"), ("watch", "nodes"),
                                ("create", "endpointslices.discovery.k8s.io")):
-            self.assertTrue(may(verb, resource, "-A"), f"{verb} {resource}")
+            self.assertTrue(soon(may, verb, resource, "-A"), f"{verb} {resource}")
         for verb, resource in (("create", "postgresclusters.matriarch.dev"), ("create", "pods"),
                                ("create", "pods/exec"), ("patch", "nodes"),
                                ("escalate", "roles.rbac.authorization.k8s.io"),
@@ -188,10 +197,10 @@ class GivenARelease(unittest.TestCase):
         self.install(watchNamespaces=[FIRST])
         for verb, resource in (("list", "postgresclusters.matriarch.dev"), ("watch", "secrets"),
                                ("create", "leases.coordination.k8s.io")):
-            self.assertTrue(may(verb, resource, "-n", FIRST), f"{verb} {resource}")
+            self.assertTrue(soon(may, verb, resource, "-n", FIRST), f"{verb} {resource}")
             self.assertFalse(may(verb, resource, "-n", SECOND), f"{verb} {resource}")
             self.assertFalse(may(verb, resource, "-A"), f"{verb} {resource}")
-        self.assertTrue(may("update", "leases.coordination.k8s.io", "-n", HOME))
+        self.assertTrue(soon(may, "update", "leases.coordination.k8s.io", "-n", HOME))
         self.assertFalse(may("get", "secrets", "-n", HOME))
         self.assertFalse(may("list", "nodes", "-A"))
 

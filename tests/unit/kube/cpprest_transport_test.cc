@@ -370,33 +370,5 @@ TEST_F(StreamTest, GivenASlowReceiver_WhenTheServerFloods_ThenItIsHeldBack) {
     EXPECT_LT(largest, std::size_t{512} << 10);
 }
 
-// Figures for the documents, not a test of speed: GTEST_ALSO_RUN_DISABLED_TESTS=1.
-TEST_F(StreamTest, DISABLED_Measure) {
-    constexpr std::size_t kTotal = std::size_t{2} << 30;
-    serve([&](Connection& connection) {
-        connection.read_request();
-        connection.begin_chunks();
-        const std::string data(8500, 'x');
-        for (std::size_t sent = 0; sent < kTotal && connection.chunk(data); sent += data.size()) {
-        }
-        connection.end_chunks();
-    });
-    const auto memory = [] {
-        std::ifstream status("/proc/self/status");
-        for (std::string line; std::getline(status, line);) {
-            if (line.starts_with("VmHWM") || line.starts_with("VmRSS") ||
-                line.starts_with("Threads") || line.starts_with("VmSize")) {
-                std::printf("%s\n", line.c_str());
-            }
-        }
-    };
-    const TimePoint start = clock_.now();
-    std::size_t read = 0;
-    ASSERT_TRUE(stream([&](std::string_view chunk) { return (read += chunk.size()) > 0; }).ok());
-    const double secs = std::chrono::duration<double>(clock_.now() - start).count();
-    std::printf("%.0f MB/s\n", static_cast<double>(read) / 1e6 / secs);
-    memory();
-}
-
 }  // namespace
 }  // namespace matriarch::kube

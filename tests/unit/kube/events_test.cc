@@ -67,7 +67,7 @@ TEST_F(EventsTest, GivenRepetitions_WhenSent_ThenTheyAreOneSeriesThatIsRefreshed
     run([&] {
         sent.resize(transport_.requests.size(), clock_.now());
         if (more-- <= 0) return false;
-        recorder_.record(event("another note"));
+        recorder_.record(event());
         return true;
     });
     ASSERT_EQ(transport_.requests.size(), 3U);
@@ -76,6 +76,18 @@ TEST_F(EventsTest, GivenRepetitions_WhenSent_ThenTheyAreOneSeriesThatIsRefreshed
     EXPECT_EQ(body(2)["series"]["count"], 10);
     EXPECT_GE(sent[2] - sent[1], seconds(30));
     EXPECT_EQ(recorder_.stats().sent, 3U);
+}
+
+TEST_F(EventsTest, GivenAnotherNote_WhenSent_ThenItIsAnEventOfItsOwn) {
+    transport_.answer(201, json::object());
+    transport_.answer(201, json::object());
+    recorder_.record(event("orders-1 -> orders-2"));
+    recorder_.record(event("orders-2 -> orders-1"));
+    run([] { return false; });
+    ASSERT_EQ(transport_.requests.size(), 2U);
+    EXPECT_EQ(transport_.requests[1].method, "POST");
+    EXPECT_EQ(std::set<json>({body(0)["note"], body(1)["note"]}),
+              std::set<json>({"orders-1 -> orders-2", "orders-2 -> orders-1"}));
 }
 
 TEST_F(EventsTest, GivenALongSilence_WhenItHappensAgain_ThenItIsANewEvent) {
