@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <set>
+
 #include "kube/fakes.h"
 
 namespace matriarch::kube {
