@@ -1,9 +1,9 @@
 // EventRecorder: events.k8s.io/v1 events for people, never in the way.
 //
 // record() puts into a bounded queue and returns; run() sends, in a thread or fiber of its own.
-// Repetitions become a series: the second one patches the event, later ones are counted and written at most every 30 s; after 6 minutes of silence a new event begins.
-// What can't be delivered is dropped and counted: events are no audit trail (etcd keeps them one
-// hour).
+// Repetitions become a series: the second one patches the event, later ones are counted and written
+// at most every 30 s; after 6 minutes of silence a new event begins. What can't be delivered is
+// dropped and counted: events are no audit trail (etcd keeps them one hour).
 #pragma once
 
 #include <cstdint>

@@ -79,7 +79,7 @@ def test_without_rights_the_operator_says_which_are_missing(kube, image, operato
         wait_for("a word about rights", lambda: says(poor, ["forbidden", "postgresclusters"]), 60,
                  state=lambda: [poor.logs(pod)[-500:] for pod in poor.running()])
         assert not any(one["ready"] for pod in poor.running()
-                       for one in pod["status"]["containerStatuses"])
+                       for one in pod["status"].get("containerStatuses", []))
     finally:
         poor.uninstall()
 
