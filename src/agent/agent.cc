@@ -337,7 +337,7 @@ Status Agent::remember(const Order& order) {
             next.initialized_for = order.epoch_id;
             next.config = order.config;
         }
-        if (!order.candidates.empty()) next.candidates = order.candidates;
+        if (order.candidates.known()) next.candidates = order.candidates;
         if (order.sync) next.sync = order.sync;
     }
     if (next == state_) return {};

@@ -25,7 +25,8 @@ std::string encode_state(const State& s) {
                        {"epochId", s.epoch_id.value},
                        {"fenced", s.fenced.value},
                        {"fencedBy", s.fenced_by.value},
-                       {"candidates", json::write_members(s.candidates)},
+                       {"ttlMs", s.ttl.count()},
+                       {"candidates", json::write_candidates(s.candidates)},
                        {"sync", json::write_sync(s.sync)},
                        {"initializedFor", s.initialized_for.value}};
     if (s.config) body["config"] = json::write_config(*s.config);
@@ -56,7 +57,8 @@ Result<State> decode_state(std::string_view text) {
     json::read(*body, "epochId", s.epoch_id);
     json::read(*body, "fenced", s.fenced);
     json::read(*body, "fencedBy", s.fenced_by);
-    s.candidates = json::read_members(json::at(*body, "candidates"));
+    json::read(*body, "ttlMs", s.ttl);
+    s.candidates = json::read_candidates(json::at(*body, "candidates"));
     s.sync = json::read_sync(json::at(*body, "sync"));
     json::read(*body, "initializedFor", s.initialized_for);
     if (body->contains("config")) s.config = json::read_config((*body)["config"]);

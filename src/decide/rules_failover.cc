@@ -40,7 +40,7 @@ Order promote(const Facts& f) {
     o.candidates = f.record->candidates;
     o.sync = f.record->sync;
     // The record in phase promoting is the stored form of the proof.
-    Proof proof{Proof::Kind::ConfirmedFence, f.record->former, PodUid(),
+    Proof proof{f.record->proof.value_or(ProofKind::ConfirmedFence), f.record->former, PodUid(),
                 Epoch(f.record->epoch.value - 1), Incarnation()};
     const auto* former = f.seen.find(f.record->former);
     if (former && former->report && former->report->fenced >= proof.epoch) {
@@ -87,10 +87,11 @@ AuthorityRecord succeed(const Facts& f, const Candidate& winner) {
     r.reserved = std::max(r.reserved, r.timeline);
     // The old master takes the position that the new one leaves: nobody else moves.
     std::replace(r.positions.begin(), r.positions.end(), r.holder, r.former);
-    r.candidates.clear();
+    ++r.candidates.version;
+    r.candidates.members.clear();
     for (const auto& i : f.seen.instances)
-        if (f.member(i.name) && f.fresh(i))
-            r.candidates.push_back({i.name, i.pod, Membership::Full});
+        if (f.member(i.name) && i.name != r.holder && f.fresh(i))
+            r.candidates.members.push_back({i.name, i.pod, Membership::Full});
     if (change_requested(f)) r.handled_request = f.seen.spec.failover.request_id;
     return r;
 }

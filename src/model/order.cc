@@ -1,6 +1,7 @@
 #include "model/order.h"
 
 #include "model/config_json.h"
+#include "model/mandate_json.h"
 #include "model/record_json.h"
 
 namespace matriarch {
@@ -27,18 +28,6 @@ std::string_view to_string(OrderKind kind) {
             return "checkpoint";
     }
     return "configure";
-}
-
-std::string_view to_string(Proof::Kind kind) {
-    switch (kind) {
-        case Proof::Kind::ConfirmedFence:
-            return "confirmed fence";
-        case Proof::Kind::Expiry:
-            return "expiry";
-        case Proof::Kind::AdministratorsWord:
-            return "administrator's word";
-    }
-    return "confirmed fence";
 }
 
 namespace {
@@ -71,7 +60,7 @@ Json write_proof(const Proof& p) {
 
 Proof read_proof(const Json& object) {
     Proof p;
-    json::read_enum(object, "kind", p.kind, Proof::Kind::AdministratorsWord);
+    json::read_enum(object, "kind", p.kind, ProofKind::AdministratorsWord);
     read(object, "of", p.of);
     read(object, "pod", p.pod);
     read(object, "epoch", p.epoch);
@@ -110,12 +99,15 @@ std::string to_json(const Order& o) {
                 {"systemIdentifier", o.system_identifier.value},
                 {"clean", o.clean},
                 {"reserved", o.reserved.value},
-                {"candidates", json::write_members(o.candidates)},
+                {"candidates", json::write_candidates(o.candidates)},
+                {"withhold", o.withhold},
+                {"ttlMs", o.ttl.count()},
                 {"sync", json::write_sync(o.sync)}};
     if (o.upstream) out["upstream"] = write_upstream(*o.upstream);
     if (o.config) out["config"] = json::write_config(*o.config);
     if (o.proof) out["proof"] = write_proof(*o.proof);
     if (o.rescue) out["rescue"] = write_rescue(*o.rescue);
+    if (o.grant) out["grant"] = json::write_grant(*o.grant);
     return out.dump();
 }
 
@@ -138,12 +130,15 @@ Result<Order> order_from_json(std::string_view text) {
     read(*body, "systemIdentifier", o.system_identifier);
     read(*body, "clean", o.clean);
     read(*body, "reserved", o.reserved);
-    o.candidates = json::read_members(at(*body, "candidates"));
+    o.candidates = json::read_candidates(at(*body, "candidates"));
+    read(*body, "withhold", o.withhold);
+    read(*body, "ttlMs", o.ttl);
     o.sync = json::read_sync(at(*body, "sync"));
     if (at(*body, "upstream").is_object()) o.upstream = read_upstream(at(*body, "upstream"));
     if (at(*body, "config").is_object()) o.config = json::read_config(at(*body, "config"));
     if (at(*body, "proof").is_object()) o.proof = read_proof(at(*body, "proof"));
     if (at(*body, "rescue").is_object()) o.rescue = read_rescue(at(*body, "rescue"));
+    o.grant = json::read_grant(at(*body, "grant"));
     return o;
 }
 

@@ -15,6 +15,7 @@
 #include "base/error.h"
 #include "model/config.h"
 #include "model/ids.h"
+#include "model/mandate.h"
 #include "model/record.h"
 
 namespace matriarch {
@@ -24,7 +25,7 @@ enum class OrderKind {
     Initialize,  // make a new database (only without data, only epoch's holder), serve as master
     Lead,        // start (or go on) as master of this epoch
     Follow,      // be a slave of `upstream`: clone, rejoin or repoint, whatever is needed
-    Halt,        // slave: stop the WAL receiver, so that positions stand still
+    Halt,        // slave: stop the WAL receiver, so that positions stand still; see `withhold`
     Promote,     // slave: become master of this epoch; needs `proof`
     Fence,       // end every PostgreSQL process, remember `fenced at epoch` durably
     Restart,     // restart PostgreSQL in its present role
@@ -34,15 +35,13 @@ std::string_view to_string(OrderKind kind);
 
 // Why nobody else can be acknowledging. A promotion without one is not a promotion.
 struct Proof {
-    enum class Kind { ConfirmedFence, Expiry, AdministratorsWord };
-    Kind kind = Kind::ConfirmedFence;
+    ProofKind kind = ProofKind::ConfirmedFence;
     InstanceName of;  // the old master
     PodUid pod;
     Epoch epoch;               // of which it was master
     Incarnation confirmed_by;  // ConfirmedFence: the agent that said so
     friend bool operator==(const Proof&, const Proof&) = default;
 };
-std::string_view to_string(Proof::Kind kind);
 
 // A PostgreSQL server to stream from, always an instance's own name (never a Service).
 struct Upstream {
@@ -80,8 +79,15 @@ struct Order {
     SystemIdentifier system_identifier;    // Follow, Lead, Promote: must be that of the data
     bool clean = false;                    // Fence: try a fast shutdown first, with a deadline
     Timeline reserved;                     // Promote: open a timeline above this number
-    std::vector<Member> candidates;        // Promote, Lead: stored with the epoch
-    std::optional<SyncRule> sync;          // Promote, Lead
+    CandidateSet candidates;               // Promote, Lead, Initialize: stored with the epoch
+    // Halt: promise nothing more for epochs up to this order's (see design: Expiry). Any later
+    // order of the same epoch lifts it.
+    bool withhold = false;
+    // The largest mandate that may be in force, for an agent that starts anew and has forgotten
+    // what it promised. 0: not said.
+    std::chrono::milliseconds ttl{0};
+    std::optional<Grant> grant;    // Promote, Lead, Initialize: so that nobody waits for a poll
+    std::optional<SyncRule> sync;  // Promote, Lead
     friend bool operator==(const Order&, const Order&) = default;
 };
 

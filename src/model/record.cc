@@ -16,6 +16,24 @@ std::string_view to_string(Phase phase) {
     return "serving";
 }
 
+std::string_view to_string(ProofKind kind) {
+    switch (kind) {
+        case ProofKind::ConfirmedFence:
+            return "confirmed fence";
+        case ProofKind::Expiry:
+            return "expiry";
+        case ProofKind::AdministratorsWord:
+            return "administrator's word";
+    }
+    return "confirmed fence";
+}
+
+const Member* CandidateSet::find(const PodUid& pod) const {
+    for (const auto& member : members)
+        if (member.pod == pod) return &member;
+    return nullptr;
+}
+
 static std::string_view to_string(Membership membership) {
     return membership == Membership::Full ? "full" : "joining";
 }
@@ -35,25 +53,25 @@ std::vector<InstanceName> read_names(const Json& list) {
     return out;
 }
 
-Json write_members(const std::vector<Member>& members) {
-    Json out = Json::array();
-    for (const auto& m : members)
-        out.push_back({{"instance", m.instance.value},
-                       {"pod", m.pod.value},
-                       {"membership", to_string(m.membership)}});
-    return out;
+Json write_candidates(const CandidateSet& set) {
+    Json members = Json::array();
+    for (const auto& m : set.members)
+        members.push_back({{"instance", m.instance.value},
+                           {"pod", m.pod.value},
+                           {"membership", to_string(m.membership)}});
+    return {{"version", set.version}, {"members", std::move(members)}};
 }
 
-std::vector<Member> read_members(const Json& list) {
-    std::vector<Member> out;
-    if (!list.is_array()) return out;
-    for (const Json& item : list) {
+CandidateSet read_candidates(const Json& object) {
+    CandidateSet out;
+    read(object, "version", out.version);
+    read_list(object, "members", out.members, [](const Json& item) {
         Member m;
         read(item, "instance", m.instance);
         read(item, "pod", m.pod);
         if (at(item, "membership") == "full") m.membership = Membership::Full;
-        out.push_back(std::move(m));
-    }
+        return m;
+    });
     return out;
 }
 
@@ -99,7 +117,13 @@ Result<AuthorityRecord> record_from_lease(const Json& lease) {
     json::read(*body, "term", r.term);
     json::read_enum(*body, "phase", r.phase, Phase::Promoting);
     json::read(*body, "former", r.former);
-    r.candidates = json::read_members(json::at(*body, "candidates"));
+    json::read(*body, "formerPod", r.former_pod);
+    ProofKind proof = ProofKind::ConfirmedFence;
+    if (json::at(*body, "proof").is_string()) {
+        json::read_enum(*body, "proof", proof, ProofKind::AdministratorsWord);
+        r.proof = proof;
+    }
+    r.candidates = json::read_candidates(json::at(*body, "candidates"));
     r.sync = json::read_sync(json::at(*body, "sync"));
     r.former_sync = json::read_sync(json::at(*body, "formerSync"));
     json::read(*body, "timeline", r.timeline);
@@ -120,7 +144,9 @@ void record_to_lease(const AuthorityRecord& r, Json& lease) {
                        {"term", r.term.value},
                        {"phase", to_string(r.phase)},
                        {"former", r.former.value},
-                       {"candidates", json::write_members(r.candidates)},
+                       {"formerPod", r.former_pod.value},
+                       {"proof", r.proof ? Json(to_string(*r.proof)) : Json()},
+                       {"candidates", json::write_candidates(r.candidates)},
                        {"sync", json::write_sync(r.sync)},
                        {"formerSync", json::write_sync(r.former_sync)},
                        {"timeline", r.timeline.value},

@@ -21,6 +21,10 @@ inline constexpr std::string_view kRecordAnnotation = "matriarch.dev/record";
 enum class Phase { Serving, Closing, Promoting };
 std::string_view to_string(Phase phase);
 
+// Why nobody else can be acknowledging. See design: Proof.
+enum class ProofKind { ConfirmedFence, Expiry, AdministratorsWord };
+std::string_view to_string(ProofKind kind);
+
 enum class Membership { Joining, Full };
 
 // One member of the candidate set: only Full ones are promotable under an expiry.
@@ -29,6 +33,17 @@ struct Member {
     PodUid pod;
     Membership membership = Membership::Joining;
     friend bool operator==(const Member&, const Member&) = default;
+};
+
+// Who must promise a master that nobody else was promoted, before it prolongs its mandate by
+// promises. `version` rises with every change in the record; 0: no set was ever stored.
+struct CandidateSet {
+    std::uint64_t version = 0;
+    std::vector<Member> members;  // never the master itself
+
+    bool known() const { return version != 0; }
+    const Member* find(const PodUid& pod) const;
+    friend bool operator==(const CandidateSet&, const CandidateSet&) = default;
 };
 
 // `wait_for` of `members` must have flushed before a commit is acknowledged (W of N).
@@ -47,8 +62,10 @@ struct AuthorityRecord {
     std::chrono::seconds ttl{3};
     Term term;
     Phase phase = Phase::Serving;
-    InstanceName former;  // promoting: the master of the epoch before
-    std::vector<Member> candidates;
+    InstanceName former;  // promoting: the master of the epoch before ...
+    PodUid former_pod;
+    std::optional<ProofKind> proof;  // ... and why it can acknowledge nothing more
+    CandidateSet candidates;
     std::optional<SyncRule> sync, former_sync;
     Timeline timeline;                    // the newest that the cluster served from ...
     EpochId timeline_opened_by;           // ... and the epoch that opened it

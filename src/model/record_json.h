@@ -6,8 +6,8 @@
 
 namespace matriarch::json {
 
-Json write_members(const std::vector<Member>& members);
-std::vector<Member> read_members(const Json& list);
+Json write_candidates(const CandidateSet& set);
+CandidateSet read_candidates(const Json& object);
 Json write_sync(const std::optional<SyncRule>& rule);  // null for none
 std::optional<SyncRule> read_sync(const Json& value);
 Json write_names(const std::vector<InstanceName>& names);

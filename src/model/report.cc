@@ -1,6 +1,7 @@
 #include "model/report.h"
 
 #include "model/json.h"
+#include "model/mandate_json.h"
 
 namespace matriarch {
 
@@ -62,6 +63,13 @@ void plain_members(Report_& r, Io&& io) {
     io("fenced", r.fenced);
     io("fenceConfirmed", r.fence_confirmed);
     io("fencedBy", r.fenced_by);
+    io("mandateLeftMs", r.mandate_left);
+    io("candidatesVersion", r.candidates_version);
+    io("promisedMs", r.promised);
+    io("withheld", r.withheld);
+    io("streamAgeMs", r.stream_age);
+    io("frozenMs", r.frozen);
+    io("diskStalledMs", r.disk_stalled);
     io("systemIdentifier", r.system_identifier);
     io("timeline", r.timeline);
     io("cleanShutdown", r.clean_shutdown);
@@ -84,6 +92,7 @@ Json write(const Report& r) {
     Json out = Json::object();
     plain_members(r, [&](const char* key, const auto& member) { out[key] = json::write(member); });
     out["state"] = to_string(r.state);
+    out["mandate"] = to_string(r.mandate);
     out["inRecovery"] = to_string(r.in_recovery);
     out["writable"] = to_string(r.writable);
     for (const auto& h : r.history)
@@ -113,6 +122,7 @@ Report read_report(const Json& body) {
     Report r;
     plain_members(r, [&](const char* key, auto& member) { read(body, key, member); });
     read_enum(body, "state", r.state, PostgresState::Broken);
+    read_enum(body, "mandate", r.mandate, MandateSource::Alone);
     read_enum(body, "inRecovery", r.in_recovery, Known::Yes);
     read_enum(body, "writable", r.writable, Known::Yes);
     json::read_list(body, "history", r.history, [](const Json& item) {
@@ -166,12 +176,13 @@ Result<Report> report_from_json(std::string_view text) {
 }
 
 std::string to_json(const Poll& p) {
-    return Json{{"term", p.term.value},
-                {"leader", p.leader},
-                {"seen", p.seen},
-                {"incarnation", p.incarnation.value},
-                {"waitMs", p.wait.count()}}
-        .dump();
+    Json out{{"term", p.term.value},
+             {"leader", p.leader},
+             {"seen", p.seen},
+             {"incarnation", p.incarnation.value},
+             {"waitMs", p.wait.count()}};
+    if (p.grant) out["grant"] = json::write_grant(*p.grant);
+    return out.dump();
 }
 
 Result<Poll> poll_from_json(std::string_view text) {
@@ -183,6 +194,7 @@ Result<Poll> poll_from_json(std::string_view text) {
     read(*body, "seen", p.seen);
     read(*body, "incarnation", p.incarnation);
     read(*body, "waitMs", p.wait);
+    p.grant = json::read_grant(at(*body, "grant"));
     return p;
 }
 

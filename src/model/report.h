@@ -83,6 +83,15 @@ struct Report {
     bool fence_confirmed = false;
     PodUid fenced_by;  // the pod whose processes were gone when `fenced` was written
 
+    // The mandate, of a master: what is left of it, and what prolonged it last.
+    MandateSource mandate = MandateSource::None;
+    std::chrono::milliseconds mandate_left{0};
+    std::uint64_t candidates_version = 0;  // of the set that is stored for `epoch`; 0: none
+    // Promises: for so long no promotion after an expiry is accepted; and none is made any more
+    // for epochs up to this one.
+    std::chrono::milliseconds promised{0};
+    Epoch withheld;
+
     // The data directory.
     PostgresState state = PostgresState::NoData;
     SystemIdentifier system_identifier;
@@ -93,10 +102,16 @@ struct Report {
 
     // The running server.
     Known in_recovery = Known::Unknown;
-    Known writable = Known::Unknown;   // master that accepts writes
-    Lsn written, flushed;              // master
-    Lsn received, replayed;            // slave
-    bool receiving = false;            // the WAL receiver streams
+    Known writable = Known::Unknown;  // master that accepts writes
+    Lsn written, flushed;             // master
+    Lsn received, replayed;           // slave
+    bool receiving = false;           // the WAL receiver streams ...
+    // ... and heard its upstream so long ago, a witness of the master beside its agent.
+    std::chrono::milliseconds stream_age{0};
+    // For so long the postmaster has taken no connection though it should: frozen, not busy.
+    std::chrono::milliseconds frozen{0};
+    // For so long a tiny write to the data volume is under way (master only).
+    std::chrono::milliseconds disk_stalled{0};
     InstanceName upstream;             // where from
     std::chrono::milliseconds lag{0};  // replay lag by time; 0 when caught up
     std::vector<StreamView> streams;
@@ -125,6 +140,7 @@ struct Poll {
     std::uint64_t seen = 0;   // sequence of the last report it has
     Incarnation incarnation;  // of that report
     std::chrono::milliseconds wait{0};
+    std::optional<Grant> grant;  // for that incarnation
     friend bool operator==(const Poll&, const Poll&) = default;
 };
 

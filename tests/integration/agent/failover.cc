@@ -8,7 +8,7 @@
 namespace matriarch::testing {
 
 Proof fence_of(const Report& fenced) {
-    return {Proof::Kind::ConfirmedFence, fenced.instance, fenced.pod, fenced.fenced,
+    return {ProofKind::ConfirmedFence, fenced.instance, fenced.pod, fenced.fenced,
             fenced.incarnation};
 }
 

@@ -32,8 +32,7 @@ class Gate : public ::testing::Test {
         o.valid_for = milliseconds(3000);
         o.system_identifier = SystemIdentifier("42");
         o.upstream = Upstream{InstanceName("a-1"), "a-1", "", 5432};
-        o.proof =
-            Proof{Proof::Kind::ConfirmedFence, InstanceName("a-1"), PodUid("p"), Epoch(4), {}};
+        o.proof = Proof{ProofKind::ConfirmedFence, InstanceName("a-1"), PodUid("p"), Epoch(4), {}};
         return o;
     }
     void expect_refused(const Order& o, const char* why) {

@@ -17,8 +17,10 @@ State example() {
     s.epoch_id = EpochId("nine");
     s.fenced = Epoch(8);
     s.fenced_by = PodUid("pod");
-    s.candidates = {{InstanceName("a-1"), PodUid("p1"), Membership::Full},
-                    {InstanceName("a-2"), PodUid("p2"), Membership::Joining}};
+    s.candidates = {2,
+                    {{InstanceName("a-1"), PodUid("p1"), Membership::Full},
+                     {InstanceName("a-2"), PodUid("p2"), Membership::Joining}}};
+    s.ttl = std::chrono::seconds(3);
     s.sync = SyncRule{1, {InstanceName("a-2")}};
     s.config = InstanceConfig{};
     s.config->parameters = {{"work_mem", "8MB"}};

@@ -22,8 +22,11 @@ AuthorityRecord full_record() {
     r.term = Term(3);
     r.phase = Phase::Promoting;
     r.former = InstanceName("orders-1");
-    r.candidates = {{InstanceName("orders-1"), PodUid("uid-1"), Membership::Full},
-                    {InstanceName("orders-3"), PodUid("uid-3"), Membership::Joining}};
+    r.former_pod = PodUid("uid-1");
+    r.proof = ProofKind::Expiry;
+    r.candidates = {3,
+                    {{InstanceName("orders-1"), PodUid("uid-1"), Membership::Full},
+                     {InstanceName("orders-3"), PodUid("uid-3"), Membership::Joining}}};
     r.sync = SyncRule{1, {InstanceName("orders-3")}};
     r.timeline = Timeline(4);
     r.timeline_opened_by = EpochId("zyx");
@@ -67,7 +70,7 @@ TEST(Order, GivenEveryField_WhenSent_ThenItArrivesEqual) {
     o.config->parameters = {{"work_mem", "8MB"}};
     o.config->roles = {{"app", "SCRAM-SHA-256$x", true, false}};
     o.config->slots = {"orders_2"};
-    o.proof = Proof{Proof::Kind::Expiry, InstanceName("orders-1"), PodUid("uid-1"), Epoch(6),
+    o.proof = Proof{ProofKind::Expiry, InstanceName("orders-1"), PodUid("uid-1"), Epoch(6),
                     Incarnation("i-0")};
     o.rescue = Rescue{InstanceName("orders-1"), "host", "10.0.0.1", 8443, Timeline(4), Lsn(99)};
     o.system_identifier = SystemIdentifier("73");
@@ -75,9 +78,34 @@ TEST(Order, GivenEveryField_WhenSent_ThenItArrivesEqual) {
     o.reserved = Timeline(5);
     o.candidates = full_record().candidates;
     o.sync = full_record().sync;
+    o.withhold = true;
+    o.ttl = std::chrono::seconds(30);
+    o.grant = Grant{Epoch(7), EpochId("abc"), std::chrono::milliseconds(5),
+                    std::chrono::milliseconds(3000), full_record().candidates};
     const auto back = order_from_json(to_json(o));
     ASSERT_TRUE(back.ok());
     EXPECT_EQ(*back, o);
+}
+
+TEST(Mandate, GivenARequestForAPromiseAndItsAnswer_WhenSent_ThenTheyArriveEqual) {
+    const PromiseRequest request{InstanceName("orders-1"),
+                                 PodUid("uid-1"),
+                                 Epoch(7),
+                                 EpochId("abc"),
+                                 std::chrono::milliseconds(3000),
+                                 9};
+    const auto asked = promise_request_from_json(to_json(request));
+    ASSERT_TRUE(asked.ok());
+    EXPECT_EQ(*asked, request);
+    const PromiseAnswer answer{true, "why not", PodUid("uid-2"), Epoch(8), 9};
+    const auto answered = promise_answer_from_json(to_json(answer));
+    ASSERT_TRUE(answered.ok());
+    EXPECT_EQ(*answered, answer);
+    EXPECT_FALSE(promise_answer_from_json("[]").ok());
+}
+
+TEST(Mandate, GivenAnyTtl_WhenOthersWait_ThenTheyWaitATenthAnd100MsLonger) {
+    EXPECT_EQ(expiry_wait(std::chrono::seconds(3)), std::chrono::milliseconds(3400));
 }
 
 TEST(Order, GivenAKindOfANewerOperator_WhenRead_ThenItIsRefusedNotMistaken) {
@@ -100,6 +128,14 @@ TEST(Report, GivenEveryField_WhenSent_ThenItArrivesEqual) {
     r.fenced = Epoch(5);
     r.fence_confirmed = true;
     r.fenced_by = PodUid("uid-x");
+    r.mandate = MandateSource::Promises;
+    r.mandate_left = std::chrono::milliseconds(1234);
+    r.candidates_version = 3;
+    r.promised = std::chrono::milliseconds(3400);
+    r.withheld = Epoch(6);
+    r.stream_age = std::chrono::milliseconds(12);
+    r.frozen = std::chrono::milliseconds(13);
+    r.disk_stalled = std::chrono::milliseconds(14);
     r.state = PostgresState::Dead;
     r.system_identifier = SystemIdentifier("73");
     r.timeline = Timeline(4);
@@ -144,7 +180,13 @@ TEST(Report, GivenReceiveBehindReplay_WhenAskedForItsPosition_ThenTheGreaterCoun
 }
 
 TEST(Poll, GivenAPoll_WhenSent_ThenItArrivesEqual) {
-    const Poll p{Term(3), "leader", 8, Incarnation("i"), std::chrono::milliseconds(500)};
+    const Poll p{Term(3),
+                 "leader",
+                 8,
+                 Incarnation("i"),
+                 std::chrono::milliseconds(500),
+                 Grant{Epoch(7), EpochId("abc"), std::chrono::milliseconds(5),
+                       std::chrono::milliseconds(3000), full_record().candidates}};
     const auto back = poll_from_json(to_json(p));
     ASSERT_TRUE(back.ok());
     EXPECT_EQ(*back, p);
