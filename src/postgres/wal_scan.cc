@@ -128,7 +128,7 @@ class Pages {
 // Reads `size` bytes of record data from `at` over page boundaries. Returns where they end.
 class RecordReader {
   public:
-    RecordReader(const WalScan& scan, Pages& pages) : scan_(scan), pages_(pages) {}
+    explicit RecordReader(Pages& pages) : pages_(pages) {}
 
     // What a record at `at` begins with: after a page's header if `at` is at its start.
     std::optional<std::uint64_t> skip_header(std::uint64_t at) {
@@ -184,7 +184,6 @@ class RecordReader {
     }
 
   private:
-    const WalScan& scan_;
     Pages& pages_;
     std::vector<unsigned char> record_;
 };
@@ -218,7 +217,7 @@ Result<WalEnd> find_wal_end(const WalScan& scan) {
     const auto first = first_record(pages, scan.from);
     if (!first) return make_error(ErrorKind::NotFound, "no WAL at " + scan.from.str());
 
-    RecordReader reader(scan, pages);
+    RecordReader reader(pages);
     WalEnd out;
     std::uint64_t at = *first, previous = 0;
     while (true) {

@@ -16,7 +16,7 @@ class SilentServer {
     SilentServer() : fd_(socket(AF_INET, SOCK_STREAM, 0)) {
         address_.sin_family = AF_INET;
         address_.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-        bind(fd_, reinterpret_cast<sockaddr*>(&address_), sizeof address_);
+        (void)bind(fd_, reinterpret_cast<sockaddr*>(&address_), sizeof address_);
         socklen_t size = sizeof address_;
         getsockname(fd_, reinterpret_cast<sockaddr*>(&address_), &size);
     }
