@@ -1,6 +1,7 @@
 #include "decide/decide.h"
 
 #include "decide/findings.h"
+#include "decide/mandate.h"
 #include "decide/routes.h"
 #include "decide/rules.h"
 
@@ -17,12 +18,15 @@ constexpr NamedRule kRules[] = {
     {"wait_for_knowledge", wait_for_knowledge},
     {"found_or_adopt", found_or_adopt},
     {"obey_higher_epochs", obey_higher_epochs},
+    {"write_our_term", write_our_term},
     {"respect_pause", respect_pause},
     {"initialize", initialize},
     {"finish_promotion", finish_promotion},
+    {"wait_for_expiry", wait_for_expiry},
     {"hand_over_on_request", hand_over_on_request},
     {"replace_master", replace_master},
     {"keep_members", keep_members},
+    {"keep_candidates", keep_candidates},
     {"keep_followers", keep_followers},
     {"restart_where_needed", restart_where_needed},
     {"replace_outdated_pods", replace_outdated_pods},
@@ -38,6 +42,7 @@ Plan decide(const Observation& observation, const Policy& policy, TimePoint now)
         if (rule(facts, plan) == Verdict::Decided) break;
     }
     if (observation.deleting || plan.uninformed) return plan;
+    if (facts.record != nullptr) plan.granting = granting(facts, plan);
     compare_routes(facts, plan);
     add_findings(facts, plan);
     return plan;

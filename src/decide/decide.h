@@ -12,10 +12,17 @@ namespace matriarch::decide {
 
 // Limits that are not the user's. Durations are the operator's patience, never a proof.
 struct Policy {
-    Duration report_fresh = seconds(2);     // a report older than this is not knowledge
-    Duration order_again = seconds(2);      // an unanswered order is sent again after this
-    Duration order_valid = seconds(3);      // at most; also within leadership
-    Duration halt_patience = seconds(1);    // slaves that do not halt by then are no candidates
+    Duration report_fresh = seconds(2);   // a report older than this is not knowledge
+    Duration order_again = seconds(2);    // an unanswered order is sent again after this
+    Duration order_valid = seconds(3);    // at most; also within leadership
+    Duration halt_patience = seconds(1);  // slaves that do not halt by then are no candidates
+    // How much longer than half its mandate a silent master's agent has to renew the record, or a
+    // slave to hear of its master, before grants are stopped for good. Patience, never a proof.
+    Duration listen = milliseconds(500);
+    Duration stream_silent = milliseconds(1500);  // receivers ask a silent master each 2.5 s
+    Duration frozen = milliseconds(1500);         // a postmaster that takes no connection so long
+    Duration disk_stalled = seconds(3);           // a tiny write that takes so long
+    Duration down_after = seconds(10);      // a slave silent for so long leaves the candidate set
     Duration start_patience = seconds(60);  // crash recovery of a master with no better slave
 };
 

@@ -20,6 +20,8 @@ std::string_view to_string(MasterState state) {
             return "ended";
         case MasterState::Fenced:
             return "fenced";
+        case MasterState::Stuck:
+            return "stuck";
         case MasterState::Silent:
             return "silent";
         case MasterState::Gone:
@@ -49,6 +51,8 @@ MasterState judge(const Facts& f) {
     if (!f.holds_record(*master)) return MasterState::Gone;
     if (!f.fresh(*master)) return MasterState::Silent;
     const Report& report = *master->report;
+    if (report.frozen >= f.policy.frozen || report.disk_stalled >= f.policy.disk_stalled)
+        return MasterState::Stuck;
     if (report.state == PostgresState::Running && report.epoch == record.epoch &&
         report.in_recovery == Known::No)
         return MasterState::Serving;

@@ -15,10 +15,14 @@ enum class MasterState {
     Starting,  // on its way, nothing to do but wait
     Ended,     // its agent says that PostgreSQL is not running, or is being stopped
     Fenced,    // confirmed: it will never again acknowledge in this epoch
+    Stuck,     // its agent says that PostgreSQL is frozen, or its disk
     Silent,    // its agent does not answer; this proves nothing
     Gone,      // its pod is no more; this proves nothing either
 };
 std::string_view to_string(MasterState state);
+
+// What a rule says: the next one is asked, or the plan stands.
+enum class Verdict { Pass, Decided };
 
 struct Facts {
     const Observation& seen;

@@ -40,11 +40,21 @@ struct InstanceView {
 
     std::optional<Report> report;  // the newest, perhaps of a pod that is gone
     TimePoint reported_at;
-    bool asked = true;       // false: nobody has tried to reach this agent yet
-    bool reachable = false;  // the last exchange with the agent succeeded
-    InstanceConfig config;   // as it should be
+    bool asked = true;          // false: nobody has tried to reach this agent yet
+    bool reachable = false;     // the last exchange with the agent succeeded
+    std::string clock_trouble;  // its clock's rate differs too much from ours: no grants
+    InstanceConfig config;      // as it should be
     std::optional<SentOrder> sent;
     std::optional<SentOrder> configured;  // the last Configure
+};
+
+// What a mandate may still last on, as moments of this operator's own clock. Absent: it did not
+// happen since this process leads.
+struct MandateTimes {
+    std::optional<TimePoint> granted;       // the last grant counts from, at the latest
+    std::optional<TimePoint> term_written;  // the record was first seen with our term
+    std::optional<TimePoint> renewed;       // the holder renewed the record by itself
+    std::optional<TimePoint> replaced;      // first sight of the version that `closing` replaced
 };
 
 struct Observation {
@@ -60,6 +70,7 @@ struct Observation {
     TimePoint published_at;
     Term term;
     TimePoint leadership_until;
+    MandateTimes mandate;
     std::optional<TimePoint> master_failed_since;  // kept by the shell while Plan::master_failed
     EpochId fresh_id;  // a random id for a new epoch, new in each observation
 

@@ -39,7 +39,10 @@ Order fence(const Facts& f, const InstanceView& master, bool clean) {
 }
 
 Order halt(const Facts& f, const InstanceView& slave) {
-    return order_for(f, slave, OrderKind::Halt, "receiver");
+    const bool withhold = f.record->phase == Phase::Closing;
+    Order o = order_for(f, slave, OrderKind::Halt, withhold ? "promises" : "receiver");
+    o.withhold = withhold;
+    return o;
 }
 
 bool heard(const InstanceView& instance, const Order& order) {

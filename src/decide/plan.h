@@ -47,6 +47,17 @@ struct Step {
     std::string reason;
 };
 
+// Whose polls carry grants from now on: the record's holder, while it may serve.
+struct Granting {
+    InstanceName master;
+    PodUid pod;
+    Epoch epoch;
+    EpochId epoch_id;
+    std::chrono::milliseconds ttl{0};  // of the record; a grant ends with the leadership
+    CandidateSet candidates;
+    friend bool operator==(const Granting&, const Granting&) = default;
+};
+
 // Something that people should know: a condition of the PostgresCluster.
 struct Finding {
     std::string type;     // Ready, MasterHealthy, ...
@@ -60,6 +71,9 @@ struct Plan {
     std::string_view rule;  // the one that decided
     std::vector<Step> steps;
     std::vector<Finding> findings;
+    std::optional<Granting> granting;  // absent: nobody's mandate is prolonged
+    // The record or an agent knows this term, which is above ours: the election must pass it.
+    std::optional<Term> term_needed;
     std::string phase;              // one word for people: Creating, Ready, FailingOver, ...
     bool uninformed = false;        // nothing is known yet: nothing is done, nor said
     bool master_failed = false;     // the master can't serve as things are

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "decide/mandate.h"
+
 namespace matriarch::decide {
 namespace {
 
@@ -19,7 +21,7 @@ Lsn reach(const Report& report) {
 Lsn known_end(const Facts& f) {
     Lsn end;
     if (f.master && f.master->report && f.master->report->timeline == f.record->timeline)
-        end = f.master->report->end_of_wal;
+        end = std::max(f.master->report->end_of_wal, f.master->report->flushed);
     for (const auto* slave : f.others)
         if (f.fresh(*slave) && slave->report->timeline == f.record->timeline)
             end = std::max(end, reach(*slave->report));
@@ -63,7 +65,7 @@ bool change_requested(const Facts& f) {
            failover.request_id != f.record->handled_request;
 }
 
-std::optional<Candidate> consider(const Facts& f, const InstanceView& instance,
+std::optional<Candidate> consider(const Facts& f, const InstanceView& instance, ProofKind proof,
                                   std::string& refusal) {
     const auto no = [&](std::string why) {
         refusal = instance.name.value + ": " + std::move(why);
@@ -87,6 +89,8 @@ std::optional<Candidate> consider(const Facts& f, const InstanceView& instance,
     if (report.timeline != f.record->timeline)
         return no("it is on timeline " + std::to_string(report.timeline.value) +
                   ", the cluster served from " + std::to_string(f.record->timeline.value));
+    if (proof == ProofKind::Expiry)
+        if (auto why = why_not_after_expiry(f, instance); !why.empty()) return no(std::move(why));
     const Lsn have = reach(report);
     c.lacking = distance(have, known_end(f));
     if (c.lacking.value > 0) c.rescue = rescue_from_master(f, have);
@@ -98,12 +102,12 @@ std::optional<Candidate> consider(const Facts& f, const InstanceView& instance,
     return c;
 }
 
-Ranking rank(const Facts& f) {
+Ranking rank(const Facts& f, ProofKind proof) {
     Ranking out;
     std::vector<Candidate> slaves;
     for (const auto* slave : f.others) {
         std::string refusal = slave->name.value + ": not a member";
-        auto candidate = f.member(slave->name) ? consider(f, *slave, refusal) : std::nullopt;
+        auto candidate = f.member(slave->name) ? consider(f, *slave, proof, refusal) : std::nullopt;
         if (candidate)
             slaves.push_back(std::move(*candidate));
         else
@@ -123,7 +127,7 @@ Ranking rank(const Facts& f) {
     // Nobody can be made whole: the old master itself loses nothing, if it is here.
     std::string refusal;
     if (f.master != nullptr) {
-        if (auto again = consider(f, *f.master, refusal)) {
+        if (auto again = consider(f, *f.master, proof, refusal)) {
             again->why = "no slave has all known WAL, the old master has";
             out.winner = std::move(*again);
             return out;

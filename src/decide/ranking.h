@@ -28,10 +28,12 @@ struct Ranking {
     std::vector<std::string> refused;  // "orders-3: no report", for people
 };
 
-Ranking rank(const Facts& facts);
+// `proof` is why the old master is over: after an expiry only full members of the candidate set
+// that promise nothing any more may lead.
+Ranking rank(const Facts& facts, ProofKind proof);
 
 // The same for one instance: nothing and a reason if it may not become master.
-std::optional<Candidate> consider(const Facts& facts, const InstanceView& instance,
+std::optional<Candidate> consider(const Facts& facts, const InstanceView& instance, ProofKind proof,
                                   std::string& refusal);
 
 // The instance that spec.failover.target names (an instance or a position); null if none.

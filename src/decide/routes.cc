@@ -59,6 +59,7 @@ std::optional<MasterRoute> master_route(const Facts& f) {
                         f.master->report->writable != Known::No;
     if (serves)
         return MasterRoute{f.master->name, f.master->pod, f.master->host, f.master->address, 5432};
+    if (f.record->phase == Phase::Closing) return {};  // nobody, until an expiry is proved
     // Not now. One publication beats two (kube-proxy applies one change a second), so the old
     // answer stays for the moment that a failover takes; its address refuses connections.
     const bool brief =

@@ -9,7 +9,6 @@
 
 namespace matriarch::decide {
 
-enum class Verdict { Pass, Decided };
 using Rule = Verdict (*)(const Facts& facts, Plan& plan);
 
 // rules_start.cc: from nothing to a first master.
@@ -18,10 +17,15 @@ Verdict wait_for_knowledge(const Facts&, Plan&);
 Verdict found_or_adopt(const Facts&, Plan&);  // no record yet
 Verdict initialize(const Facts&, Plan&);      // a record without data
 
+// rules_mandate.cc: who may prolong the master's mandate, and when it is over.
+Verdict write_our_term(const Facts&, Plan&);   // a new leader's first write
+Verdict keep_candidates(const Facts&, Plan&);  // the candidate set
+
 // rules_failover.cc: from one master to the next.
 Verdict obey_higher_epochs(const Facts&, Plan&);  // somebody knows more than the record
 Verdict respect_pause(const Facts&, Plan&);
 Verdict finish_promotion(const Facts&, Plan&);  // phase promoting
+Verdict wait_for_expiry(const Facts&, Plan&);   // phase closing
 Verdict hand_over_on_request(const Facts&, Plan&);
 Verdict replace_master(const Facts&, Plan&);  // the master can't serve
 

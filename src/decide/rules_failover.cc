@@ -2,6 +2,7 @@
 // proof -> halt receivers -> rank -> CAS promoting -> promote and repoint -> verify -> CAS serving.
 #include <algorithm>
 
+#include "decide/mandate.h"
 #include "decide/orders.h"
 #include "decide/ranking.h"
 #include "decide/rules.h"
@@ -28,8 +29,7 @@ bool may_take_over(const Facts& f, const InstanceView& i) {
 
 Order lead(const Facts& f) {
     Order o = order_for(f, *f.master, OrderKind::Lead, f.master->name.value);
-    o.candidates = f.record->candidates;
-    o.sync = f.record->sync;
+    empower(f, o);
     return o;
 }
 
@@ -37,15 +37,14 @@ Order lead(const Facts& f) {
 Order promote(const Facts& f) {
     Order o = order_for(f, *f.master, OrderKind::Promote, f.master->name.value);
     o.reserved = std::max(f.record->timeline, f.record->reserved);
-    o.candidates = f.record->candidates;
-    o.sync = f.record->sync;
+    empower(f, o);
     // The record in phase promoting is the stored form of the proof.
     Proof proof{f.record->proof.value_or(ProofKind::ConfirmedFence), f.record->former, PodUid(),
                 Epoch(f.record->epoch.value - 1), Incarnation()};
     const auto* former = f.seen.find(f.record->former);
+    proof.pod = f.record->former_pod;
     if (former && former->report && former->report->fenced >= proof.epoch) {
         const Report& source = *former->report;
-        proof.pod = source.fenced_by;
         proof.confirmed_by = source.incarnation;
         if (f.fresh(*former) && source.timeline == f.record->timeline &&
             source.end_of_wal > f.master->report->position())
@@ -57,6 +56,7 @@ Order promote(const Facts& f) {
 }
 
 // Slaves stand still, or had their time to.
+// While an expiry is waited for they promise the old master nothing any more.
 bool receivers_are_down(const Facts& f, Plan& plan) {
     bool down = true;
     for (const auto* slave : f.others) {
@@ -74,9 +74,11 @@ bool receivers_are_down(const Facts& f, Plan& plan) {
     });
 }
 
-AuthorityRecord succeed(const Facts& f, const Candidate& winner) {
+AuthorityRecord succeed(const Facts& f, const Candidate& winner, ProofKind proof) {
     auto r = *f.record;
     r.former = f.record->holder;
+    r.former_pod = f.record->holder_pod;
+    r.proof = proof;
     r.holder = winner.instance->name;
     r.holder_pod = winner.instance->pod;
     r.epoch = Epoch(r.epoch.value + 1);
@@ -106,19 +108,19 @@ std::optional<Bytes> loss_of(const Facts& f, const Candidate& winner) {
 }
 
 // A proof stands: choose and record the next master.
-Verdict choose(const Facts& f, Plan& plan) {
+Verdict choose(const Facts& f, Plan& plan, ProofKind proof) {
     if (!receivers_are_down(f, plan)) return Verdict::Decided;
-    Ranking ranking = rank(f);
+    Ranking ranking = rank(f, proof);
     if (change_requested(f)) {
         std::string refusal;
         const auto* target = resolve(f, f.seen.spec.failover.target);
-        if (auto asked = target ? consider(f, *target, refusal) : std::nullopt) {
+        if (auto asked = target ? consider(f, *target, proof, refusal) : std::nullopt) {
             asked->why = "spec.failover.target names it";
             ranking.winner = std::move(asked);
         }
     } else if (f.seen.spec.failover.mode == FailoverMode::Manual) {
         std::string refusal = "the old master is away";
-        ranking.winner = f.master ? consider(f, *f.master, refusal) : std::nullopt;
+        ranking.winner = f.master ? consider(f, *f.master, proof, refusal) : std::nullopt;
         if (!ranking.winner)
             ranking.refused = {refusal,
                                "mode is manual: set spec.failover.target "
@@ -129,8 +131,9 @@ Verdict choose(const Facts& f, Plan& plan) {
                                  "no instance may become master: " + join(ranking.refused)});
         return Verdict::Decided;
     }
-    plan.steps.push_back({WriteRecord{succeed(f, *ranking.winner), loss_of(f, *ranking.winner)},
-                          ranking.winner->instance->name.value + ": " + ranking.winner->why});
+    plan.steps.push_back(
+        {WriteRecord{succeed(f, *ranking.winner, proof), loss_of(f, *ranking.winner)},
+         ranking.winner->instance->name.value + ": " + ranking.winner->why});
     return Verdict::Decided;
 }
 
@@ -152,7 +155,53 @@ Verdict end_of_master(const Facts& f, Plan& plan) {
     return Verdict::Decided;
 }
 
+// Its agent answers, its PostgreSQL or its disk does not: neither ever will in time.
+Verdict end_stuck_master(const Facts& f, Plan& plan) {
+    const Report& report = *f.master->report;
+    const std::string what =
+        report.frozen >= f.policy.frozen
+            ? "its postmaster has taken no connection for " + std::to_string(report.frozen.count())
+            : "a write to its disk has taken " + std::to_string(report.disk_stalled.count());
+    plan.findings.push_back(
+        {"MasterServing", false, "MasterStuck", f.master->name.value + ": " + what + " ms"});
+    const bool successor = std::any_of(f.others.begin(), f.others.end(),
+                                       [&](const auto* slave) { return may_take_over(f, *slave); });
+    if (!successor || f.seen.spec.failover.mode != FailoverMode::Automatic) return Verdict::Decided;
+    give(f, plan, *f.master, fence(f, *f.master, false), what + " ms");
+    receivers_are_down(f, plan);
+    return Verdict::Decided;
+}
+
 }  // namespace
+
+// The master's mandate ran out, as far as clocks of 4 % can tell.
+Verdict wait_for_expiry(const Facts& f, Plan& plan) {
+    if (f.record->phase != Phase::Closing) return Verdict::Pass;
+    plan.phase = "FailingOver";
+    plan.master_failed = true;
+    plan.recheck = milliseconds(500);
+    const std::string& name = f.record->holder.value;
+    if (f.master_state == MasterState::Fenced) return choose(f, plan, ProofKind::ConfirmedFence);
+    if (f.master_state == MasterState::Serving || f.master_state == MasterState::Starting) {
+        auto r = *f.record;
+        r.phase = Phase::Serving;
+        plan.steps.push_back(
+            {WriteRecord{std::move(r)}, name + " answers before anybody was promoted"});
+        return Verdict::Decided;
+    }
+    if (f.master_state == MasterState::Ended) return end_of_master(f, plan);
+    if (f.master_state == MasterState::Stuck) return end_stuck_master(f, plan);
+    receivers_are_down(f, plan);
+    const auto over = mandate_is_over(f);
+    if (!over || f.now < *over) {
+        if (over) plan.recheck = std::min<Duration>(plan.recheck, *over - f.now);
+        plan.findings.push_back({"MasterServing", false, "WaitingForExpiry",
+                                 name + " is silent: its mandate must run out before another is "
+                                        "promoted"});
+        return Verdict::Decided;
+    }
+    return choose(f, plan, ProofKind::Expiry);
+}
 
 Verdict obey_higher_epochs(const Facts& f, Plan& plan) {
     for (const auto& i : f.seen.instances) {
@@ -185,7 +234,8 @@ Verdict finish_promotion(const Facts& f, Plan& plan) {
         plan.findings.push_back({"FailoverPossible", false, "CandidateSilent",
                                  "the agent of " + f.record->holder.value + ", chosen for epoch " +
                                      std::to_string(f.record->epoch.value) + ", does not answer"});
-        return Verdict::Decided;
+        // Giving it up needs the same proofs over it as over a master.
+        return stop_granting(f, plan);
     }
     const Report& report = *f.master->report;
     if (f.master_state == MasterState::Serving && report.writable == Known::Yes &&
@@ -201,7 +251,8 @@ Verdict finish_promotion(const Facts& f, Plan& plan) {
                        (report.order.kind == OrderKind::Promote && report.epoch == f.record->epoch);
     const Order order = slave ? promote(f) : lead(f);
     if (failed(*f.master, order) || f.master_state == MasterState::Fenced) {
-        if (f.master_state == MasterState::Fenced) return choose(f, plan);
+        if (f.master_state == MasterState::Fenced)
+            return choose(f, plan, ProofKind::ConfirmedFence);
         give(f, plan, *f.master, fence(f, *f.master, false), "its promotion failed");
         return Verdict::Decided;
     }
@@ -223,7 +274,8 @@ Verdict hand_over_on_request(const Facts& f, Plan& plan) {
         plan.steps.push_back({WriteRecord{std::move(r)}, "the target is the master already"});
         return Verdict::Decided;
     }
-    const bool fit = target != nullptr && f.member(target->name) && consider(f, *target, refusal);
+    const bool fit = target != nullptr && f.member(target->name) &&
+                     consider(f, *target, ProofKind::ConfirmedFence, refusal);
     const Bytes behind =
         fit ? distance(target->report->position(), f.master->report->flushed) : Bytes(0);
     if (fit && behind > failover.max_lag)
@@ -249,9 +301,11 @@ Verdict replace_master(const Facts& f, Plan& plan) {
     const std::string name = f.record->holder.value;
     switch (f.master_state) {
         case MasterState::Fenced:
-            return choose(f, plan);
+            return choose(f, plan, ProofKind::ConfirmedFence);
         case MasterState::Ended:
             return end_of_master(f, plan);
+        case MasterState::Stuck:
+            return end_stuck_master(f, plan);
         case MasterState::Starting:
             plan.phase = "Recovering";
             break;
@@ -261,8 +315,8 @@ Verdict replace_master(const Facts& f, Plan& plan) {
                 {"MasterServing", false, "MasterSilent",
                  name + " does not answer (" + std::string(to_string(f.master_state)) +
                      "): without a proof that it acknowledges nothing more nobody is promoted; "
-                     "its pod coming back, or its agent's word, settles it"});
-            break;
+                     "the end of its mandate, or its agent's word, settles it"});
+            return stop_granting(f, plan);
         case MasterState::Serving:
             break;
     }

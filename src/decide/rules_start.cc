@@ -1,6 +1,7 @@
 // Rules from nothing to a first master: found, adopt, initialize.
 #include <algorithm>
 
+#include "decide/mandate.h"
 #include "decide/orders.h"
 #include "decide/rules.h"
 
@@ -28,6 +29,7 @@ AuthorityRecord new_record(const Facts& f, const InstanceView& holder) {
     r.holder_pod = holder.pod;
     r.epoch_id = f.seen.fresh_id;
     r.ttl = f.seen.spec.failover.mandate;
+    r.candidates.version = 1;  // known, and empty: nobody else can become master yet
     r.term = f.seen.term;
     const int members = f.seen.spec.slaves + 1;
     for (int n = 1; static_cast<int>(r.positions.size()) + 1 < members; ++n) {
@@ -191,6 +193,7 @@ Verdict initialize(const Facts& f, Plan& plan) {
     }
     Order o = order_for(f, *f.master, OrderKind::Initialize, "first");
     o.config = f.master->config;
+    empower(f, o);
     if (failed(*f.master, o))
         plan.findings.push_back({"Ready", false, "InitializeFailed", report.order.message});
     give(f, plan, *f.master, std::move(o), "a new cluster needs a database");

@@ -11,10 +11,13 @@ constexpr Duration kPollSlack = seconds(1);  // on top of the wait, before an ag
 constexpr Duration kWarmUpEvery = seconds(30);
 constexpr Duration kRetryFirst = milliseconds(50);
 constexpr Duration kRetryCap = seconds(1);
+constexpr Duration kClockWindow = seconds(60);  // clocks are compared over at most so long
 
 Duration retry_delay(int failures) {
     return std::min(kRetryCap, kRetryFirst * (1 << std::min(failures, 6)));
 }
+
+constexpr milliseconds kFrozen{1000};
 
 // What decides something, as against figures that move all the time.
 bool significant(const Report& before, const Report& after) {
@@ -25,14 +28,21 @@ bool significant(const Report& before, const Report& after) {
            before.receiving != after.receiving || before.timeline != after.timeline ||
            before.slots.size() != after.slots.size() || before.config_hash != after.config_hash ||
            before.restart_pending != after.restart_pending ||
-           before.parameter_troubles != after.parameter_troubles;
+           before.parameter_troubles != after.parameter_troubles ||
+           before.candidates_version != after.candidates_version ||
+           before.withheld != after.withheld ||
+           (before.frozen > kFrozen) != (after.frozen > kFrozen);
 }
 
 }  // namespace
 
 AgentChannel::AgentChannel(AgentWire& wire, const Clock& clock, kube::Waiter& waiter,
-                           OnNews on_news)
-    : wire_(wire), clock_(clock), waiter_(waiter), on_news_(std::move(on_news)) {}
+                           OnNews on_news, LeadershipEnd leadership_end)
+    : wire_(wire),
+      clock_(clock),
+      waiter_(waiter),
+      on_news_(std::move(on_news)),
+      leadership_end_(std::move(leadership_end)) {}
 
 void AgentChannel::watch(const AgentAddress& address) {
     std::optional<AgentAddress> former;
@@ -49,6 +59,8 @@ void AgentChannel::watch(const AgentAddress& address) {
         peer.polling = false;
         peer.failures = 0;
         peer.next_poll = clock_.now();
+        peer.first_reading.reset();
+        peer.known.clock_trouble.clear();
     }
     if (former) wire_.forget(*former);
     waiter_.notify();
@@ -72,6 +84,7 @@ void AgentChannel::forget(const ClusterKey& cluster) {
         std::lock_guard lock(mutex_);
         for (const auto& [key, peer] : peers_)
             if (key.first == cluster) instances.push_back(key.second);
+        grants_.erase(cluster);
     }
     for (const auto& instance : instances) forget(cluster, instance);
 }
@@ -118,7 +131,59 @@ bool AgentChannel::lost(Peer& peer, const Error& error) {
     return news;
 }
 
-void AgentChannel::begin_poll(const Key& key, Peer& peer) {
+void AgentChannel::grant(const ClusterKey& cluster,
+                         const std::optional<decide::Granting>& granting) {
+    std::lock_guard lock(mutex_);
+    grants_[cluster].to = granting;
+}
+
+std::optional<TimePoint> AgentChannel::last_grant(const ClusterKey& cluster) const {
+    std::lock_guard lock(mutex_);
+    const auto found = grants_.find(cluster);
+    return found == grants_.end() ? std::nullopt : found->second.from;
+}
+
+// Counted from a reading that we have, so from before the grant is sent.
+std::optional<Grant> AgentChannel::grant_for(const Key& key, const Peer& peer,
+                                             TimePoint leadership_end) {
+    const auto found = grants_.find(key.first);
+    if (found == grants_.end() || !found->second.to || !peer.known.report) return {};
+    const auto& to = *found->second.to;
+    const Report& report = *peer.known.report;
+    if (to.master != key.second || to.pod != peer.known.address.pod || report.pod != to.pod)
+        return {};
+    const TimePoint now = clock_.now();
+    const auto left = std::chrono::duration_cast<milliseconds>(leadership_end - now);
+    if (left <= milliseconds(0) || !peer.known.clock_trouble.empty()) return {};
+    found->second.counts_from(peer.known.reported_at);
+    return Grant{to.epoch, to.epoch_id, report.clock_reading, std::min(to.ttl, left),
+                 to.candidates};
+}
+
+// Sound however long messages take: an elapsed time of ours is known within two bounds, and only
+// an agent's elapsed time outside of both, and the tolerance, is held against it.
+void AgentChannel::compare_clocks(Peer& peer, const Report& report, TimePoint now) {
+    const bool restarted =
+        peer.known.report && peer.known.report->incarnation != report.incarnation;
+    if (restarted) peer.known.clock_trouble.clear();
+    if (!peer.first_reading || restarted || now - peer.first_to > kClockWindow) {
+        peer.first_reading = report.clock_reading;
+        peer.first_from = peer.poll_sent;
+        peer.first_to = now;
+        return;
+    }
+    using Seconds = std::chrono::duration<double>;
+    const Seconds theirs = report.clock_reading - *peer.first_reading;
+    const Seconds least = peer.poll_sent - peer.first_to, most = now - peer.first_from;
+    if (theirs > most * (1 + kClockTolerance))
+        peer.known.clock_trouble = "its clock runs too fast";
+    else if (theirs < least * (1 - kClockTolerance))
+        peer.known.clock_trouble = "its clock runs too slowly";
+    else if (now - peer.first_to > kClockWindow / 2)
+        peer.known.clock_trouble.clear();
+}
+
+void AgentChannel::begin_poll(const Key& key, Peer& peer, TimePoint leadership_end) {
     Poll poll;
     poll.term = term_;
     poll.leader = leader_;
@@ -128,7 +193,10 @@ void AgentChannel::begin_poll(const Key& key, Peer& peer) {
     }
     // The first poll of an address is answered at once: nothing is known yet.
     poll.wait = peer.known.reachable ? kPollWait : milliseconds(0);
+    poll.grant = grant_for(key, peer, leadership_end);
+    if (poll.grant) poll.wait = std::min(poll.wait, poll.grant->ttl / 6);
     peer.polling = true;
+    peer.poll_sent = clock_.now();
     wire_.post(peer.known.address, AgentWire::kPollLane, kPollPath, to_json(poll),
                poll.wait + kPollSlack,
                [this, key, generation = peer.generation](Result<std::string> body) {
@@ -155,6 +223,7 @@ void AgentChannel::poll_ended(const Key& key, std::uint64_t generation, Result<s
         if (report && report->pod != peer.known.address.pod)
             report = make_error(ErrorKind::Unavailable, "another pod answers at this address");
         if (report) {
+            compare_clocks(peer, *report, clock_.now());
             news = absorb(peer, std::move(*report), clock_.now());
             peer.next_poll = clock_.now();
         } else {
@@ -176,6 +245,7 @@ void AgentChannel::order(const ClusterKey& cluster, const InstanceName& instance
         const auto found = peers_.find(key);
         if (found != peers_.end()) {
             address = found->second.known.address;
+            if (order.grant) grants_[cluster].counts_from(found->second.known.reported_at);
             generation = found->second.generation;
         }
     }
@@ -203,6 +273,7 @@ void AgentChannel::run(std::stop_token stop) {
     while (!stop.stop_requested()) {
         const auto ticket = waiter_.ticket();
         TimePoint next = TimePoint::max();
+        const TimePoint leadership_end = leadership_end_();
         {
             std::lock_guard lock(mutex_);
             const TimePoint now = clock_.now();
@@ -211,7 +282,7 @@ void AgentChannel::run(std::stop_token stop) {
                 if (peer.known.reachable && peer.next_warm_up <= now) warm_up(peer);
                 if (peer.polling) continue;
                 if (peer.next_poll <= now)
-                    begin_poll(key, peer);
+                    begin_poll(key, peer, leadership_end);
                 else
                     next = std::min(next, peer.next_poll);
             }

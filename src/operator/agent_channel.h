@@ -6,6 +6,7 @@
 // kept as silence: `reachable` turns false at once, the last report stays with its time.
 #pragma once
 
+#include <algorithm>
 #include <functional>
 #include <map>
 #include <mutex>
@@ -15,6 +16,7 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "decide/plan.h"
 #include "kube/waiter.h"
 #include "model/ids.h"
 #include "model/report.h"
@@ -50,7 +52,8 @@ struct AgentKnowledge {
     TimePoint reported_at{};       // when it arrived here
     bool asked = false;            // an exchange with this address has ended, well or not
     bool reachable = false;
-    std::string trouble;  // of the last exchange that failed
+    std::string trouble;        // of the last exchange that failed
+    std::string clock_trouble;  // its clock's rate differs too much from ours
 };
 
 class AgentChannel {
@@ -59,7 +62,11 @@ class AgentChannel {
     using OnNews = std::function<void(const ClusterKey& cluster, bool urgent)>;
     using OnAnswer = std::function<void(const Result<OrderAnswer>& answer)>;
 
-    AgentChannel(AgentWire& wire, const Clock& clock, kube::Waiter& waiter, OnNews on_news);
+    // When our leadership ends, as it stands: no grant outlives it.
+    using LeadershipEnd = std::function<TimePoint()>;
+
+    AgentChannel(AgentWire& wire, const Clock& clock, kube::Waiter& waiter, OnNews on_news,
+                 LeadershipEnd leadership_end);
 
     // Polls this agent from now on; a new pod or address of an instance replaces the former.
     void watch(const AgentAddress& address);
@@ -77,11 +84,19 @@ class AgentChannel {
     void order(const ClusterKey& cluster, const InstanceName& instance, const Order& order,
                Duration timeout, OnAnswer on_answer);
 
+    // Whose polls carry grants from now on; nobody's: no mandate of this cluster is prolonged.
+    void grant(const ClusterKey& cluster, const std::optional<decide::Granting>& granting);
+    // From when, at the latest, the last grant to anybody of this cluster counts: the arrival of
+    // the clock reading that it names.
+    std::optional<TimePoint> last_grant(const ClusterKey& cluster) const;
+
     // Begins the polls that are due; blocks until stopped.
     void run(std::stop_token stop);
 
-    // The longest that a poll may stay open: min(500 ms, TTL / 6), TTL of 3 s.
+    // The longest that a poll may stay open; at most a sixth of the mandate.
     static constexpr milliseconds kPollWait{500};
+    // By how much an agent's clock may run faster or slower than ours. Source: design, Mandate.
+    static constexpr double kClockTolerance = 0.04;
 
   private:
     using Key = std::pair<ClusterKey, InstanceName>;
@@ -92,10 +107,20 @@ class AgentChannel {
         TimePoint next_poll{};
         TimePoint next_warm_up{};  // of the order lane
         int failures = 0;
+        // Its clock against ours: a first reading, taken between these two moments of ours.
+        std::optional<milliseconds> first_reading;
+        TimePoint first_from{}, first_to{}, poll_sent{};
+    };
+    struct Grants {
+        std::optional<decide::Granting> to;
+        std::optional<TimePoint> from;
+        void counts_from(TimePoint at) { from = from ? std::max(*from, at) : at; }
     };
 
-    void begin_poll(const Key& key, Peer& peer);  // requires the mutex
-    void warm_up(Peer& peer);                     // likewise
+    void begin_poll(const Key& key, Peer& peer, TimePoint leadership_end);  // requires the mutex
+    std::optional<Grant> grant_for(const Key& key, const Peer& peer, TimePoint leadership_end);
+    static void compare_clocks(Peer& peer, const Report& report, TimePoint now);
+    void warm_up(Peer& peer);  // likewise
     void poll_ended(const Key& key, std::uint64_t generation, Result<std::string> body);
     // Takes a report over; true if it is news worth an urgent look. Requires the mutex.
     static bool absorb(Peer& peer, Report report, TimePoint now);
@@ -105,8 +130,10 @@ class AgentChannel {
     const Clock& clock_;
     kube::Waiter& waiter_;
     const OnNews on_news_;
+    const LeadershipEnd leadership_end_;
     mutable std::mutex mutex_;
     std::map<Key, Peer> peers_;  // guarded by mutex_, like all below
+    std::map<ClusterKey, Grants> grants_;
     std::uint64_t generations_ = 0;
     Term term_;
     std::string leader_;

@@ -37,12 +37,15 @@ struct ChangeUnderWay {
     std::vector<StepTime> steps;
     TimePoint last_step;
     std::optional<Bytes> loss;  // absent: not known
+    ProofKind proof = ProofKind::ConfirmedFence;
 };
 
 struct ClusterMemory {
     std::string cluster_uid;
     std::optional<AuthorityRecord> record;  // the newest seen: the cache's or our own write's
     std::string record_trouble;
+    decide::MandateTimes mandate;  // but for `granted`, which the agents' channel knows
+    TimePoint record_seen_at{};    // first sight of `record`'s version
     ResourceVersion live_version;  // of the record as last read live, or written by us
     std::optional<Routes> published;
     std::string published_version;  // of the ConfigMap
@@ -60,6 +63,16 @@ struct ClusterMemory {
     TimePoint uncached_read{};
     std::optional<kube::Condition> objects_condition;
     std::string objects_for;  // what the last complete ensure pass was made for
+
+    // The record as another version shows it: somebody else's write, or a newer one.
+    void saw_record(const AuthorityRecord& seen, TimePoint now);
+    // Our own write replaced what we saw.
+    void wrote_record(const AuthorityRecord& stored, TimePoint now);
+    // Our term: times of a former leadership mean nothing.
+    void note_term(Term term, TimePoint now);
+
+  private:
+    Term term_;
 };
 
 }  // namespace matriarch::op

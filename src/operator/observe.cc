@@ -23,7 +23,8 @@ std::shared_ptr<const T> with_name(const std::vector<std::shared_ptr<const T>>& 
 }
 
 // Our own write may be newer than the cache.
-void take_record(const Cluster& cluster, const Caches& caches, ClusterMemory& memory) {
+void take_record(const Cluster& cluster, const Caches& caches, ClusterMemory& memory,
+                 TimePoint now) {
     const auto view = caches.records.get(cluster.key.str());
     memory.record_trouble.clear();
     if (!view) {
@@ -39,7 +40,7 @@ void take_record(const Cluster& cluster, const Caches& caches, ClusterMemory& me
     }
     if (!memory.record ||
         kube::at_least_as_new(view->resource_version, memory.record->version.value))
-        memory.record = view->record;
+        memory.saw_record(*view->record, now);
 }
 
 // Our own publication may be newer than the cache; stamps never fall, so the higher one counts.
@@ -130,8 +131,8 @@ std::vector<AgentAddress> agent_addresses(const Cluster& cluster, const Caches& 
 
 decide::Observation observe(const Cluster& cluster, const Caches& caches,
                             const AgentChannel& agents, ClusterMemory& memory,
-                            const kube::Leadership& leadership, Random& random) {
-    take_record(cluster, caches, memory);
+                            const kube::Leadership& leadership, Random& random, TimePoint now) {
+    take_record(cluster, caches, memory, now);
     take_routes(cluster, caches, memory);
 
     decide::Observation o;
@@ -145,6 +146,9 @@ decide::Observation observe(const Cluster& cluster, const Caches& caches,
     o.published = memory.published;
     o.published_at = memory.published_at;
     o.term = Term(leadership.term);
+    memory.note_term(o.term, now);
+    o.mandate = memory.mandate;
+    o.mandate.granted = agents.last_grant(cluster.key);
     o.leadership_until = leadership.valid_until;
     o.master_failed_since = memory.master_failed_since;
     o.fresh_id = EpochId(random.hex(8));
@@ -192,6 +196,7 @@ decide::Observation observe(const Cluster& cluster, const Caches& caches,
             const bool same_pod = known->address.pod == view.pod;
             view.asked = known->asked || !same_pod;
             view.reachable = known->reachable && same_pod;
+            view.clock_trouble = known->clock_trouble;
         }
         view.config = instance_config(cluster.spec, name, members, owner_verifier);
         const auto last = memory.orders->last.find(name);

@@ -14,7 +14,7 @@ namespace matriarch::op {
 
 decide::Observation observe(const Cluster& cluster, const Caches& caches,
                             const AgentChannel& agents, ClusterMemory& memory,
-                            const kube::Leadership& leadership, Random& random);
+                            const kube::Leadership& leadership, Random& random, TimePoint now);
 
 // The addresses of all agents of a cluster that can be asked.
 std::vector<AgentAddress> agent_addresses(const Cluster& cluster, const Caches& caches);

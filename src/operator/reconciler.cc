@@ -123,8 +123,8 @@ Result<Duration> Reconciler::look(Look& look) {
     if (auto known = know_agents(look); !known) return known.error();
 
     look_for_troubles(world_.client, cluster, look.caches, memory, now);
-    look.seen =
-        observe(cluster, look.caches, world_.agents, memory, world_.leadership(), world_.random);
+    look.seen = observe(cluster, look.caches, world_.agents, memory, world_.leadership(),
+                        world_.random, now);
     if (cluster.spec_problem) {
         look.plan.phase = "Blocked";
         look.plan.findings.push_back({std::string(kSpecValidCondition), false, "SpecInvalid",
@@ -138,6 +138,9 @@ Result<Duration> Reconciler::look(Look& look) {
     }
     const decide::Plan& plan = look.plan;
     if (plan.uninformed) return plan.recheck;
+    // Before any step: who is to be closed out must get no grant after that write.
+    world_.agents.grant(cluster.key, plan.granting);
+    if (plan.term_needed) world_.raise_term(*plan.term_needed);
 
     if (plan.master_failed && !memory.master_failed_since) {
         memory.master_failed_since = now;
@@ -241,8 +244,7 @@ Status Reconciler::do_step(Look& look, const decide::WriteRecord& step, const st
             return make_error(ErrorKind::Conflict, stored.error().message());
         return stored.error();
     }
-    look.memory.record = *stored;
-    look.memory.live_version = stored->version;
+    look.memory.wrote_record(*stored, world_.clock.now());
     story_.record_written(*look.cluster, look.memory, before, *stored, step.loss, reason);
     look.again = true;
     return {};
@@ -254,7 +256,10 @@ Status Reconciler::check_record_live(Look& look) {
     auto live = records_.read(*look.cluster);
     if (!live) return live.error();
     if (!*live || (*live)->version != memory.record->version) {
-        memory.record = *live;
+        if (*live)
+            memory.saw_record(**live, world_.clock.now());
+        else
+            memory.record.reset();
         return make_error(ErrorKind::Conflict, "the record moved on");
     }
     memory.live_version = memory.record->version;

@@ -40,6 +40,8 @@ class Reconciler {
         const Clock& clock;
         Random& random;
         std::function<kube::Leadership()> leadership;
+        // The election must pass this term: records know it.
+        std::function<void(Term term)> raise_term;
         // Asks for another look: now, when an order was answered.
         std::function<void(const ClusterKey& cluster)> look_again;
     };

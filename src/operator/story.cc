@@ -53,7 +53,10 @@ void Story::record_written(const Cluster& cluster, ClusterMemory& memory,
     const std::string epoch = std::to_string(after.epoch.value);
     if (after.phase == Phase::Promoting && (!before || before->epoch != after.epoch)) {
         step(memory, "chosen");
-        if (memory.change) memory.change->loss = loss;
+        if (memory.change) {
+            memory.change->loss = loss;
+            memory.change->proof = after.proof.value_or(ProofKind::ConfirmedFence);
+        }
         tell(cluster, kube::EventType::Normal, "Promoting", "Failover",
              "epoch " + epoch + " is " + after.holder.value + "'s: " + reason);
     } else if (before && before->phase == Phase::Promoting && after.phase == Phase::Serving) {
@@ -61,6 +64,13 @@ void Story::record_written(const Cluster& cluster, ClusterMemory& memory,
         tell(cluster, kube::EventType::Normal, "Promoted", "Failover",
              after.holder.value + " accepts writes in epoch " + epoch + ", timeline " +
                  std::to_string(after.timeline.value));
+    } else if (after.phase == Phase::Closing && before && before->phase != Phase::Closing) {
+        step(memory, "closing");
+        tell(cluster, kube::EventType::Warning, "MandateEnds", "Failover",
+             "no more grants for epoch " + epoch + ", the mandate of " + after.holder.value +
+                 " runs out: " + reason);
+    } else if (before && before->phase == Phase::Closing && after.phase == Phase::Serving) {
+        tell(cluster, kube::EventType::Normal, "MandateGoesOn", "Failover", reason);
     } else if (!before) {
         tell(cluster, kube::EventType::Normal, "RecordCreated", "Create",
              after.holder.value + " is to be the first master: " + reason);
@@ -81,7 +91,7 @@ std::optional<ChangeOfMaster> Story::routes_published(const Cluster& cluster, Cl
     change.from = under_way.from.value;
     change.to = routes.master->instance.value;
     change.reason = under_way.why;
-    change.proof = "confirmed fence";
+    change.proof = to_string(under_way.proof);
     change.duration_ms = to_ms(clock_.now() - under_way.began);
     change.steps = under_way.steps;
     if (under_way.loss) change.loss_bytes = static_cast<std::int64_t>(under_way.loss->value);

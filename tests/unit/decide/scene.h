@@ -30,9 +30,14 @@ struct Scene {
         r.timeline = Timeline(3);
         r.system_identifier = SystemIdentifier("777");
         r.positions = {InstanceName("orders-2"), InstanceName("orders-3")};
+        r.candidates = {2,
+                        {{InstanceName("orders-2"), PodUid("uid-2"), Membership::Full},
+                         {InstanceName("orders-3"), PodUid("uid-3"), Membership::Full}}};
         s.seen.record = r;
+        s.seen.mandate.term_written = kNow - std::chrono::hours(1);
         for (int n = 1; n <= 3; ++n) s.add(n);
         s.serve(1);
+        s.report(1).candidates_version = 2;
         s.stream(2);
         s.stream(3);
         s.publish();

@@ -59,7 +59,9 @@ struct Channel : testing::Test {
     OneTurn waiter;
     std::vector<bool> news;
     AgentChannel channel{wire, clock, waiter,
-                         [this](const ClusterKey&, bool urgent) { news.push_back(urgent); }};
+                         [this](const ClusterKey&, bool urgent) { news.push_back(urgent); },
+                         [this] { return leadership_end; }};
+    TimePoint leadership_end = clock.now_ + seconds(5);
     const ClusterKey cluster{"shop", "orders"};
     const InstanceName instance{"orders-1"};
     AgentAddress address{cluster, instance, PodUid("uid"), "10.0.0.1", "host"};
@@ -105,6 +107,88 @@ TEST_F(Channel, GivenAnAgent_WhenWatched_ThenExactlyOnePollIsOutstanding) {
     EXPECT_EQ(poll_from_json(wire.posted[0].body)->seen, 1u);
     EXPECT_EQ(poll_from_json(wire.posted[0].body)->wait, AgentChannel::kPollWait);
     EXPECT_EQ(poll_from_json(wire.posted[0].body)->term, Term(3));
+}
+
+struct Grants : Channel {
+    decide::Granting to{instance, PodUid("uid"), Epoch(4), EpochId("four"), milliseconds(3000), {}};
+
+    // The next poll's grant, after a report that arrives now.
+    std::optional<Grant> next() {
+        turn();
+        Report r = report(++sequence);
+        r.clock_reading = their_clock;
+        answer(r);
+        turn();
+        return poll_from_json(wire.posted.front().body)->grant;
+    }
+    // Time goes on, at `rate` for the agent, and it answers its polls.
+    void live(Duration duration, double rate) {
+        const int steps = static_cast<int>(duration / milliseconds(500));
+        for (int i = 0; i < steps; ++i) {
+            clock.now_ += milliseconds(500);
+            leadership_end = clock.now_ + seconds(5);
+            their_clock += std::chrono::duration_cast<milliseconds>(milliseconds(500) * rate);
+            last = next();
+        }
+    }
+    std::uint64_t sequence = 0;
+    milliseconds their_clock{700};
+    std::optional<Grant> last;
+};
+
+TEST_F(Grants, GivenTheHolder_WhenPolled_ThenItIsGrantedFromItsOwnReading) {
+    channel.grant(cluster, to);
+    const auto grant = next();
+    ASSERT_TRUE(grant);
+    EXPECT_EQ(grant->epoch, Epoch(4));
+    EXPECT_EQ(grant->epoch_id, EpochId("four"));
+    EXPECT_EQ(grant->reading, milliseconds(700));
+    EXPECT_EQ(grant->ttl, milliseconds(3000));
+    EXPECT_EQ(channel.last_grant(cluster), clock.now_);
+}
+
+TEST_F(Grants, GivenAnybodyElse_WhenPolled_ThenThereIsNoGrant) {
+    EXPECT_FALSE(next()) << "nobody is to be granted";
+    to.pod = PodUid("another");
+    channel.grant(cluster, to);
+    EXPECT_FALSE(next()) << "another pod of that instance";
+    to.pod = PodUid("uid");
+    to.master = InstanceName("orders-2");
+    channel.grant(cluster, to);
+    EXPECT_FALSE(next()) << "another instance";
+    EXPECT_FALSE(channel.last_grant(cluster));
+}
+
+TEST_F(Grants, GivenAShortRestOfLeadership_WhenGranted_ThenTheGrantDoesNotOutliveIt) {
+    channel.grant(cluster, to);
+    leadership_end = clock.now_ + milliseconds(1200);
+    EXPECT_EQ(next()->ttl, milliseconds(1200));
+    leadership_end = clock.now_;
+    EXPECT_FALSE(next());
+}
+
+TEST_F(Grants, GivenASilentAgent_WhenPolledAgain_ThenTheGrantStillCountsFromItsLastReading) {
+    channel.grant(cluster, to);
+    next();
+    const TimePoint heard = clock.now_;
+    clock.now_ += seconds(1);
+    wire.take().answer(make_error(ErrorKind::Unavailable, "no route"));
+    clock.now_ += seconds(1);
+    turn();
+    EXPECT_EQ(poll_from_json(wire.posted.front().body)->grant->reading, milliseconds(700));
+    EXPECT_EQ(channel.last_grant(cluster), heard);
+}
+
+TEST_F(Grants, GivenClocksOfDifferentRates_WhenCompared_ThenBeyondFourPercentNothingIsGranted) {
+    channel.grant(cluster, to);
+    live(seconds(50), 1.03);
+    EXPECT_TRUE(last) << "within the tolerance";
+    live(seconds(100), 1.10);
+    EXPECT_FALSE(last) << channel.knowledge(cluster, instance)->clock_trouble;
+    live(seconds(100), 0.90);
+    EXPECT_FALSE(last);
+    live(seconds(200), 1.0);
+    EXPECT_TRUE(last) << channel.knowledge(cluster, instance)->clock_trouble;
 }
 
 TEST_F(Channel, GivenAReport_WhenItSaysNothingNew_ThenItIsNotUrgent) {

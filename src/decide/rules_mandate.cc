@@ -1,0 +1,82 @@
+// Rules about the mandate: a leader's first write, and who must promise.
+#include <algorithm>
+
+#include "decide/mandate.h"
+#include "decide/rules.h"
+
+namespace matriarch::decide {
+namespace {
+
+bool follows_the_master(const Facts& f, const InstanceView& i) {
+    return f.fresh(i) && i.report->state == PostgresState::Running &&
+           i.report->in_recovery == Known::Yes && i.report->receiving &&
+           i.report->upstream == f.record->holder &&
+           i.report->system_identifier == f.record->system_identifier;
+}
+
+bool is_down(const Facts& f, const InstanceView& i) {
+    return i.pod.empty() || f.now - i.reported_at > f.policy.down_after;
+}
+
+// Members whose pod is another, or whose instance left or is known to be down: the master need not
+// ask them, and they can't become master after an expiry.
+std::vector<Member> who_stays(const Facts& f) {
+    std::vector<Member> out;
+    for (const auto& member : f.record->candidates.members) {
+        const auto* i = f.seen.find(member.instance);
+        const bool stays = i != nullptr && f.member(i->name) && i->name != f.record->holder &&
+                           i->pod == member.pod && !is_down(f, *i);
+        if (stays) out.push_back(member);
+    }
+    return out;
+}
+
+}  // namespace
+
+Verdict write_our_term(const Facts& f, Plan& plan) {
+    if (f.record->term == f.seen.term) return Verdict::Pass;
+    if (f.record->term > f.seen.term) {
+        plan.term_needed = f.record->term;
+        plan.findings.push_back(
+            {"Ready", false, "TermBehind",
+             "Lease " + f.seen.cluster.name + " was written in term " +
+                 std::to_string(f.record->term.value) + ", this operator leads in " +
+                 std::to_string(f.seen.term.value) + ": was the operator's Lease removed?"});
+        return Verdict::Decided;
+    }
+    auto r = *f.record;
+    r.term = f.seen.term;
+    plan.steps.push_back({WriteRecord{std::move(r)}, "another operator leads"});
+    return Verdict::Decided;
+}
+
+Verdict keep_candidates(const Facts& f, Plan& plan) {
+    const auto& set = f.record->candidates;
+    auto next = *f.record;
+    next.candidates.members = who_stays(f);
+    auto& members = next.candidates.members;
+    for (const auto* i : f.others)
+        if (f.member(i->name) && follows_the_master(f, *i) &&
+            next.candidates.find(i->pod) == nullptr)
+            members.push_back({i->name, i->pod, Membership::Joining});
+    if (members != set.members) {
+        ++next.candidates.version;
+        plan.steps.push_back({WriteRecord{std::move(next)}, "the candidate set changes"});
+        return Verdict::Decided;
+    }
+    // The master has stored this very set: whoever is in it must be asked from now on.
+    const Report& master = *f.master->report;
+    const bool stored = master.epoch_id == f.record->epoch_id &&
+                        master.candidates_version == set.version && set.known();
+    if (!stored) return Verdict::Pass;
+    bool changed = false;
+    for (auto& member : members) {
+        changed = changed || member.membership == Membership::Joining;
+        member.membership = Membership::Full;
+    }
+    if (changed)
+        plan.steps.push_back({WriteRecord{std::move(next)}, "the master must ask all of the set"});
+    return changed ? Verdict::Decided : Verdict::Pass;
+}
+
+}  // namespace matriarch::decide

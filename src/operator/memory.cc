@@ -1,0 +1,34 @@
+#include "operator/memory.h"
+
+namespace matriarch::op {
+
+void ClusterMemory::saw_record(const AuthorityRecord& seen, TimePoint now) {
+    if (record && record->version == seen.version) return;
+    AuthorityRecord same = seen;
+    if (record) same.version = record->version;
+    // Nothing but the version moved: the holder renewed it.
+    if (record && same == *record) mandate.renewed = now;
+    // A closing record that is not ours: nobody renewed it after this moment.
+    if (seen.phase == Phase::Closing) mandate.replaced = now;
+    record = seen;
+    record_seen_at = now;
+}
+
+void ClusterMemory::wrote_record(const AuthorityRecord& stored, TimePoint now) {
+    const bool closes = stored.phase == Phase::Closing && record && record->phase != Phase::Closing;
+    if (closes) mandate.replaced = record_seen_at;
+    record = stored;
+    record_seen_at = now;
+    live_version = stored.version;
+}
+
+void ClusterMemory::note_term(Term term, TimePoint now) {
+    if (term != term_) {
+        mandate = {};
+        term_ = term;
+        if (record && record->phase == Phase::Closing) mandate.replaced = now;
+    }
+    if (record && record->term == term && !mandate.term_written) mandate.term_written = now;
+}
+
+}  // namespace matriarch::op
