@@ -95,8 +95,20 @@ def template(values, *arguments):
 
 def may(verb, resource, *where):
     """Whether the operator's account has a right."""
-    account = f"system:serviceaccount:{HOME}:{RELEASE}"
-    return kubectl("auth", "can-i", verb, resource, *where, "--as", account).stdout.strip() == "yes"
+    # Asked of the API server: `kubectl auth can-i` looks resources up in its own cache, which knows
+    # nothing of a CRD that was just made.
+    resource, _, group = resource.partition(".")
+    resource, _, subresource = resource.partition("/")
+    attributes = {"verb": verb, "resource": resource, "group": group, "subresource": subresource}
+    if where[0] == "-n":
+        attributes["namespace"] = where[1]
+    review = {"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview",
+              "spec": {"user": f"system:serviceaccount:{HOME}:{RELEASE}",
+                       "groups": ["system:serviceaccounts", f"system:serviceaccounts:{HOME}",
+                                  "system:authenticated"],
+                       "resourceAttributes": attributes}}
+    answer = must(kubectl("create", "-f", "-", "-o", "json", stdin=json.dumps(review)))
+    return json.loads(answer)["status"].get("allowed", False)
 
 
 def soon(ask, *arguments, seconds=10):

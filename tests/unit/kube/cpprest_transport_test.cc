@@ -148,13 +148,15 @@ TEST_F(TransportTest, GivenAReusedConnectionThatDies_WhenTheServerIsGone_ThenThe
         // Keep the connection until nobody listens any more.
         connection.wait_for_close();
     });
-    ASSERT_TRUE(send().ok());
     std::jthread killer([&] {
         second_seen.wait();
         server_->stop();
     });
-    EXPECT_EQ(send({.method = "POST", .target = "/x", .body = "{}"}).error().kind,
-              ErrorKind::OutcomeUnknown);
+    // The library gives a connection back to its pool a moment after the answer is complete, so a
+    // request may open another one; sooner or later one is used again.
+    auto answer = send();
+    while (answer.ok()) answer = send({.method = "POST", .target = "/x", .body = "{}"});
+    EXPECT_EQ(answer.error().kind, ErrorKind::OutcomeUnknown);
 }
 
 TEST_F(TransportTest, GivenNoAnswer_WhenTheDeadlinePasses_ThenTimeoutThenAndNotLater) {
