@@ -204,17 +204,42 @@ Verdict wait_for_expiry(const Facts& f, Plan& plan) {
 }
 
 Verdict obey_higher_epochs(const Facts& f, Plan& plan) {
+    const InstanceView* knows = nullptr;
+    std::vector<const InstanceView*> serving;
     for (const auto& i : f.seen.instances) {
-        if (!i.report || i.report->epoch <= f.record->epoch) continue;
-        plan.phase = "Blocked";
-        plan.findings.push_back(
-            {"Ready", false, "RecordBehind",
-             i.name.value + " knows epoch " + std::to_string(i.report->epoch.value) + ", Lease " +
-                 f.seen.cluster.name + " says " + std::to_string(f.record->epoch.value) +
-                 ": was the Kubernetes API restored from a backup? Nothing is changed"});
-        return Verdict::Decided;
+        if (!i.report) continue;
+        if (i.report->epoch > f.record->epoch &&
+            (knows == nullptr || i.report->epoch > knows->report->epoch))
+            knows = &i;
+        if (i.report->state == PostgresState::Running && i.report->in_recovery == Known::No)
+            serving.push_back(&i);
     }
-    return Verdict::Pass;
+    if (knows == nullptr) return Verdict::Pass;
+    const Epoch highest = knows->report->epoch;
+    std::string what = knows->name.value + " knows epoch " + std::to_string(highest.value) +
+                       ", Lease " + f.seen.cluster.name + " says " +
+                       std::to_string(f.record->epoch.value) +
+                       ": was the Kubernetes API restored from a backup? ";
+    plan.phase = "Recovering";
+    const bool one = serving.size() == 1 && f.fresh(*serving[0]) &&
+                     serving[0]->report->epoch == highest &&
+                     serving[0]->report->system_identifier == f.record->system_identifier;
+    if (one && f.seen.spec.failover.mode != FailoverMode::Paused) {
+        what += serving[0]->name.value + " serves in it and goes on in the next";
+        auto r =
+            succeed(f, Candidate{serving[0], true, Bytes(0), {}, ""}, ProofKind::ConfirmedFence);
+        r.epoch = Epoch(highest.value + 1);
+        r.timeline = serving[0]->report->timeline;
+        plan.steps.push_back({WriteRecord{std::move(r), Bytes(0)}, what});
+    } else {
+        what +=
+            "Nothing is changed: " +
+            std::string(serving.empty() ? "nobody" : "more than one, or one of another epoch,") +
+            " serves; fence all but the right one and wait";
+        plan.phase = "Blocked";
+    }
+    plan.findings.push_back({"Ready", false, "RecordBehind", std::move(what)});
+    return Verdict::Decided;
 }
 
 Verdict respect_pause(const Facts& f, Plan& plan) {

@@ -67,6 +67,8 @@ bool restore_record(const Facts& f, Plan& plan) {
     r.system_identifier = master->report->system_identifier;
     r.timeline = master->report->timeline;
     r.timeline_opened_by = r.epoch_id;
+    // Above the set that it has stored, which it would otherwise keep.
+    r.candidates.version = master->report->candidates_version + 1;
     plan.steps.push_back(
         {WriteRecord{std::move(r)}, "the record was lost; its master still serves"});
     return true;

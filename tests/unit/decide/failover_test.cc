@@ -170,6 +170,32 @@ TEST(Failover, GivenPausedMode_WhenTheMasterDies_ThenNothingIsDone) {
     EXPECT_EQ(only<WriteRecord>(plan), nullptr);
 }
 
+TEST(Failover, GivenARecordOfThePast_WhenOneServesInALaterEpoch_ThenItGoesOnInTheNext) {
+    Scene s = Scene::healthy();
+    s.serve(2);
+    s.report(1).in_recovery = Known::Yes;
+    for (const int n : {1, 2, 3}) s.report(n).epoch = Epoch(7);
+    s.report(2).timeline = Timeline(5);
+    const auto plan = s.plan();
+    const auto* write = only<WriteRecord>(plan);
+    ASSERT_NE(write, nullptr);
+    EXPECT_EQ(write->record.holder, InstanceName("orders-2"));
+    EXPECT_EQ(write->record.epoch, Epoch(8));
+    EXPECT_EQ(write->record.phase, Phase::Promoting);
+    EXPECT_EQ(write->record.timeline, Timeline(5));
+    EXPECT_EQ(finding(plan, "Ready")->reason, "RecordBehind");
+    EXPECT_FALSE(plan.granting);
+}
+
+TEST(Failover, GivenARecordOfThePast_WhenTwoServe_ThenNothingIsChanged) {
+    Scene s = Scene::healthy();
+    s.serve(2);
+    s.report(2).epoch = Epoch(7);
+    const auto plan = s.plan();
+    EXPECT_EQ(only<WriteRecord>(plan), nullptr);
+    EXPECT_EQ(orders_in(plan), 0u);
+}
+
 TEST(Failover, GivenAHigherEpochThanTheRecords_WhenSeen_ThenNothingIsChanged) {
     Scene s = Scene::healthy();
     s.report(3).epoch = Epoch(9);
