@@ -3,8 +3,10 @@
 //
 // One thread calls everything here; the world comes in as events, orders and ticks and nothing here
 // waits. So the same class runs in production's main loop and in a simulation with virtual time.
-// The mandate (next issue) belongs between brain and Instance: whether a master may serve is asked
-// in `may_serve()` alone, and losing it is a call of fence_now().
+// Between brain and Instance stands the mandate: whether a master may serve is asked in
+// `may_serve()` alone, before each decision, and losing it comes before all else. The parts:
+// agent.cc (deciding and doing), agent_events.cc, agent_orders.cc, agent_mandate.cc and
+// agent_report.cc.
 #pragma once
 
 #include <functional>
@@ -14,7 +16,9 @@
 #include "agent/brain.h"
 #include "agent/gate.h"
 #include "agent/instance.h"
+#include "agent/mandate.h"
 #include "agent/state.h"
+#include "agent/ways.h"
 #include "base/random.h"
 #include "model/report.h"
 
@@ -30,9 +34,9 @@ struct Settings {
 
 class Agent {
   public:
-    // `clock`, `store` and `instance` must outlive the agent.
+    // All but `settings` and `random` must outlive the agent.
     Agent(Settings settings, const Clock& clock, Random& random, StateStore& store,
-          Instance& instance);
+          Instance& instance, Ways& ways, Guard& guard);
 
     // Loads the state and looks at the volume.
     void begin();
@@ -44,8 +48,10 @@ class Agent {
     // SIGTERM. `ended()` once PostgreSQL is gone, and, after a master, once the operator knows.
     void end();
     bool ended() const;
-    // A report with this sequence was received by the operator.
-    void delivered(std::uint64_t sequence);
+    // The operator asks for a report; its poll may carry a grant.
+    void hear(const Poll& poll);
+    // A master asks for a promise; `asker` is the name in its certificate.
+    PromiseAnswer promise(const PromiseRequest& request, const std::string& asker);
 
     // False until the volume was looked at for the first time: until then nobody may be told
     // that there is no data.
@@ -69,6 +75,8 @@ class Agent {
     void on_event(JobEnded& event);
     void on_event(JobProgress& event);
     void on_event(Probed& event);
+    void on_event(RecordAnswered& event);
+    void on_event(PromiseAnswered& event);
     void main_job_ended(JobEnded& event);
     void take_upstream(const postgres::UpstreamFacts& facts);
     void postgres_is_off();
@@ -80,8 +88,22 @@ class Agent {
     void configure(const InstanceConfig& config);
     void set_goal(const Order& order);
 
-    // Deciding and doing.
+    // The mandate.
+    bool as_master() const;
     bool may_serve() const;
+    Seat seat() const;
+    Claim claim() const;
+    void take(const Grant& grant);
+    bool save(State next, const char* what);
+    void keep_mandate();
+    void ask_ways(TimePoint now);
+    void lose();
+    std::optional<std::string> no_promise(const PromiseRequest& request,
+                                          const std::string& asker) const;
+    milliseconds promised_left() const;
+    void fill_mandate(Report& report) const;
+
+    // Deciding and doing.
     void step();
     void refresh();
     bool apply(const Action& action);
@@ -101,6 +123,8 @@ class Agent {
     const Clock& clock_;
     StateStore& store_;
     Instance& instance_;
+    Ways& ways_;
+    Guard& guard_;
     std::function<void()> on_change_;
     const std::string slot_;
     Incarnation incarnation_;
@@ -108,6 +132,14 @@ class Agent {
     State state_;
     std::string state_trouble_;  // why the stored state is unusable
     LocalView v_;
+    Mandate mandate_;
+    Epoch run_epoch_;                   // by whose mandate the server serves, or served last
+    bool promotion_triggered_ = false;  // in this run
+    TimePoint killing_since_;
+    Epoch withheld_;            // no promise for epochs up to this one
+    TimePoint promised_until_;  // no promotion after an expiry before
+    std::optional<TimePoint> last_poll_;
+    CandidateSet expected_;  // by ways_
     std::optional<Goal> goal_;
     OrderProgress progress_;
     bool knows_volume_ = false;
@@ -138,5 +170,8 @@ class Agent {
     Report published_;
     TimePoint wake_ = TimePoint::max();
 };
+
+// Goals that an agent takes up again by itself after a restart: none of them makes a master.
+bool resumes(OrderKind kind);
 
 }  // namespace matriarch::agent

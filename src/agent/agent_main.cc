@@ -50,6 +50,16 @@ int main(int argc, char** argv) {
     run->add_option("--port", o.port, "PostgreSQL's");
     run->add_option("--listen", o.listen, "PostgreSQL's listen_addresses");
     run->add_option("--bind", o.bind_address, "address of the agent's own ports; empty: all");
+    run->add_option("--namespace", o.name_space)->envname("POD_NAMESPACE");
+    run->add_option("--peer-domain", o.peer_domain,
+                    "where the pods of the other instances are in DNS; empty: "
+                    "<cluster>-instances.<namespace>.svc")
+        ->envname("MATRIARCH_PEER_DOMAIN");
+    run->add_option("--peer", o.peers, "INSTANCE=ADDRESS:PORT of an agent that is elsewhere");
+    run->add_option("--api-host", o.api_host, "the Kubernetes API")
+        ->envname("KUBERNETES_SERVICE_HOST");
+    run->add_option("--api-port", o.api_port)->envname("KUBERNETES_SERVICE_PORT");
+    run->add_option("--account-dir", o.account_dir, "the service account's token and ca.crt");
     run->add_option("--grace", grace, "seconds from SIGTERM to SIGKILL")
         ->envname("MATRIARCH_GRACE_SECONDS");
 

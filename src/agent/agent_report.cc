@@ -28,6 +28,7 @@ Report essence(Report r) {
     r.written = r.flushed = r.received = r.replayed = Lsn();
     r.lag = milliseconds(0);
     r.memory = Bytes();
+    r.mandate_left = r.promised = r.stream_age = milliseconds(0);
     for (auto& stream : r.streams) stream.sent = stream.flush = stream.replay = Lsn();
     for (auto& slot : r.slots) slot.restart = Lsn();
     // Clone progress counts megabytes.
@@ -104,6 +105,7 @@ Report Agent::report() const {
     r.epoch_id = state_.epoch_id;
     r.fenced = state_.fenced;
     r.fenced_by = state_.fenced_by;
+    fill_mandate(r);
     r.state = postgres_state();
     const bool off = v_.run == Run::Off && !v_.processes_left && !killing_;
     // With the end of the WAL, which the next master's rescue needs.

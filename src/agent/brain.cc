@@ -26,12 +26,17 @@ class Thought {
     Thought(const LocalView& view, TimePoint now) : v(view), now_(now) {}
 
     void act(Kind kind, std::string why, Role role = Role::Slave) {
-        d.actions.push_back({kind, role, std::nullopt, why});
+        d.actions.push_back({kind, role, std::nullopt, why, Epoch()});
         say(std::move(why));
+    }
+    void store_fence(Epoch epoch) {
+        d.actions.push_back(
+            {Kind::StoreFence, Role::Slave, std::nullopt, "every process is gone", epoch});
+        say("every process is gone");
     }
     void begin(Job job, std::string why) {
         if (v.job) return;  // one at a time
-        d.actions.push_back({Kind::Begin, Role::Slave, std::move(job), why});
+        d.actions.push_back({Kind::Begin, Role::Slave, std::move(job), why, Epoch()});
         say(std::move(why));
     }
     void say(std::string message) { d.message = std::move(message); }
@@ -66,7 +71,9 @@ class Brain {
         : v(view), slot_(slot), now_(now), t(view, now) {}
 
     Decision decide(const std::optional<Goal>& goal) {
-        if (v.ending) {
+        if (v.lost.value != 0) {
+            lose();
+        } else if (v.ending) {
             end();
         } else if (!goal) {
             idle();
@@ -111,10 +118,31 @@ class Brain {
         t.say("waits for PostgreSQL to stop");
     }
 
+    // The mandate ran out: before anything else, nobody may be acknowledged any more.
+    void lose() {
+        cancel_work("the mandate ran out");
+        if (v.run != Run::Off || v.processes_left)
+            return t.act(Kind::KillAll, "the mandate ran out");
+        if (v.fenced < v.lost) t.store_fence(v.lost);
+    }
+
+    void cancel_work(const char* why) {
+        if (v.job && !t.runs_job(job_index<InspectJob>())) t.act(Kind::CancelJob, why);
+    }
+
+    // False: it must not begin to serve, since somebody else might.
+    bool has_mandate() {
+        if (v.may_serve) return true;
+        t.say("waits for a mandate");
+        return false;
+    }
+
     // No goal: leftovers of a dead postmaster go, the volume is looked at, a slave's data starts.
     void idle() {
         t.d.progress = OrderState::None;
         if (!settle(true)) return;
+        // Fenced in its own epoch: not even as a slave until the cluster moved on.
+        if (v.run == Run::Off && v.fenced.value != 0 && v.fenced >= v.epoch) return;
         if (v.run == Run::Off && v.data.kind == DataFacts::Kind::Complete && v.data.standby &&
             v.has_config && !t.backing_off())
             t.act(Kind::Start, "a slave's data is served read-only", Role::Slave);
@@ -148,8 +176,7 @@ class Brain {
     }
 
     void fence() {
-        if (v.job && !t.runs_job(job_index<InspectJob>()))
-            t.act(Kind::CancelJob, "a fence is ordered");
+        cancel_work("a fence is ordered");
         if (v.run != Run::Off) {
             const TimePoint limit = goal_->since + kCleanStop;
             if (order().clean && now_ < limit) {
@@ -160,7 +187,7 @@ class Brain {
             return t.act(Kind::KillAll, "a fence is ordered");
         }
         if (v.processes_left) return t.act(Kind::KillAll, "a fence is ordered");
-        if (v.fenced < order().epoch) t.act(Kind::StoreFence, "every process is gone");
+        if (v.fenced < order().epoch) t.store_fence(order().epoch);
         if (!settle(true)) return;
         t.done("fenced");
     }
@@ -178,7 +205,7 @@ class Brain {
             if (t.runs_job(job_index<InitializeJob>())) return t.say("initdb");
             if (!settle(false)) return;
             if (v.data.kind == DataFacts::Kind::None) {
-                if (t.backing_off()) return;
+                if (t.backing_off() || !has_mandate()) return;
                 return t.begin(InitializeJob{*order().config}, "makes a new database");
             }
             if (!v.initialized_here) return t.fail("there is a data directory already");
@@ -199,7 +226,7 @@ class Brain {
     // Master's data: start it, or bring the running master to what it should be.
     void serve() {
         if (v.run == Run::Off) {
-            if (!settle(false) || t.backing_off()) return;
+            if (!settle(false) || t.backing_off() || !has_mandate()) return;
             return t.act(Kind::Start, "starts as master", Role::Master);
         }
         if (v.run != Run::Up || !v.server) return t.say("waits until it accepts connections");
@@ -238,6 +265,7 @@ class Brain {
         if (v.run != Run::Up || !v.server) return t.say("waits until it accepts connections");
         if (!v.server->in_recovery) return serve();
         if (!prepare_promotion()) return;
+        if (!has_mandate()) return;
         if (!v.promoting || now_ >= v.promoting_since + kPromoteAgain)
             t.act(Kind::Promote, "promotes");
         t.wake(now_ + kPromoteAgain);

@@ -3,8 +3,8 @@
 // `think` looks at a LocalView (volume, processes, server, jobs) and the goal and answers with the
 // next actions, the goal's progress in words, and when to think again at the latest. No I/O, clock
 // or lock; equal views give equal decisions, so that it runs in a simulation and a cut at any point
-// is resumed by looking again. A master is started here only while an order for it stands; who
-// drops that goal when its postmaster dies is Agent.
+// is resumed by looking again. A master is started here only while an order for it stands and a
+// mandate is held; who drops that goal when its postmaster dies is Agent.
 #pragma once
 
 #include <optional>
@@ -55,8 +55,10 @@ struct LocalView {
 
     // The agent.
     bool has_config = false;
-    Epoch fenced;
-    bool ending = false;  // SIGTERM
+    bool may_serve = false;  // a mandate is held
+    Epoch epoch, fenced;     // as stored
+    Epoch lost;              // not 0: this epoch's mandate ran out while it was served
+    bool ending = false;     // SIGTERM
     TimePoint ending_since;
     Duration grace = seconds(30);
 };
@@ -82,6 +84,7 @@ struct Action {
     Role role = Role::Slave;
     std::optional<Job> job;
     std::string why;
+    Epoch epoch;  // StoreFence
 };
 
 struct Decision {

@@ -10,10 +10,6 @@ std::string text(std::uint64_t value) {
     return std::to_string(value);
 }
 
-bool makes_master(OrderKind kind) {
-    return kind == OrderKind::Lead || kind == OrderKind::Promote || kind == OrderKind::Initialize;
-}
-
 Refusal right_incarnation(const Order& o, const GateView& v) {
     if (o.incarnation == v.incarnation) return {};
     return "meant for incarnation " + o.incarnation.value + ", this is " + v.incarnation.value;
@@ -92,6 +88,22 @@ Refusal promotion_has_proof(const Order& o, const GateView& v) {
     return {};
 }
 
+// The old master's mandate may rest on our promise: only once we have stopped to promise, and the
+// last promise is over, has it run out for certain. Confirmed fences and an administrator's word do
+// not rest on time.
+Refusal expiry_keeps_promises(const Order& o, const GateView& v) {
+    if (o.kind != OrderKind::Promote || !o.proof || o.proof->kind != ProofKind::Expiry) return {};
+    const bool again = v.state->epoch == o.epoch;  // it was accepted before
+    if (again) return {};
+    if (v.withheld < o.proof->epoch)
+        return "promises are still made for epoch " + text(o.proof->epoch.value) +
+               ": order Halt with withhold first";
+    if (v.promised.count() > 0)
+        return "a promise to the old master stands for another " +
+               text(static_cast<std::uint64_t>(v.promised.count())) + " ms";
+    return {};
+}
+
 Refusal promotion_has_data(const Order& o, const GateView& v) {
     if (o.kind != OrderKind::Promote || v.runs) return {};
     if (v.data_known && v.data != DataFacts::Kind::Complete) return "there is no data to promote";
@@ -128,24 +140,21 @@ Refusal configure_has_config(const Order& o, const GateView&) {
     return "an order to configure needs a configuration";
 }
 
-constexpr Rule kRules[] = {right_incarnation,
-                           in_time,
-                           not_ending,
-                           readable_state,
-                           term_not_lower,
-                           epoch_not_lower,
-                           same_epoch_same_id,
-                           above_the_fence,
-                           same_database,
-                           initialize_only_once,
-                           promotion_has_proof,
-                           promotion_has_data,
-                           lead_has_masters_data,
-                           follow_is_complete,
-                           masters_stay,
+constexpr Rule kRules[] = {right_incarnation,   in_time,
+                           not_ending,          readable_state,
+                           term_not_lower,      epoch_not_lower,
+                           same_epoch_same_id,  above_the_fence,
+                           same_database,       initialize_only_once,
+                           promotion_has_proof, expiry_keeps_promises,
+                           promotion_has_data,  lead_has_masters_data,
+                           follow_is_complete,  masters_stay,
                            configure_has_config};
 
 }  // namespace
+
+bool makes_master(OrderKind kind) {
+    return kind == OrderKind::Lead || kind == OrderKind::Promote || kind == OrderKind::Initialize;
+}
 
 std::optional<std::string> refusal(const Order& order, const GateView& view) {
     for (const Rule rule : kRules)

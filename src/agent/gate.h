@@ -21,11 +21,15 @@ struct GateView {
     DataFacts::Kind data = DataFacts::Kind::None;
     bool data_known = false;  // was looked at
     bool data_standby = false;
-    SystemIdentifier system_identifier;  // of the data; empty if none
-    bool runs = false;                   // a postmaster is on
-    Known in_recovery = Known::Unknown;  // of the running server
-    bool stopping = false;               // the agent was told to end
+    SystemIdentifier system_identifier;     // of the data; empty if none
+    bool runs = false;                      // a postmaster is on
+    Known in_recovery = Known::Unknown;     // of the running server
+    bool stopping = false;                  // the agent was told to end
+    Epoch withheld;                         // no promise is made for epochs up to this one
+    std::chrono::milliseconds promised{0};  // for so long a promise stands
 };
+
+bool makes_master(OrderKind kind);
 
 // Nothing: the order may be obeyed. Otherwise why it is refused.
 std::optional<std::string> refusal(const Order& order, const GateView& view);

@@ -13,6 +13,7 @@
 #include <variant>
 #include <vector>
 
+#include "agent/ways.h"
 #include "base/error.h"
 #include "model/config.h"
 #include "model/order.h"
@@ -103,7 +104,8 @@ struct Probed {
     Result<postgres::ServerStatus> status;
     bool accepts = false;  // the postmaster took a fresh connection lately
 };
-using Event = std::variant<PostmasterEnded, AllGone, JobEnded, JobProgress, Probed>;
+using Event = std::variant<PostmasterEnded, AllGone, JobEnded, JobProgress, Probed, RecordAnswered,
+                           PromiseAnswered>;
 
 enum class Pace { Normal, Promotion };
 

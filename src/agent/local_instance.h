@@ -46,6 +46,10 @@ class LocalInstance final : public Instance {
     // Folders, leftovers of a cut initdb or clone, the server's copy of its certificate.
     Status prepare();
     void reap() { supervisor_.reap(); }
+    // A process of our own that is no part of the instance; `ended` is called by reap().
+    void spare(pid_t pid, std::function<void()> ended) {
+        supervisor_.spare(pid, [ended = std::move(ended)](int) { ended(); });
+    }
     // Copies the certificate again if the mounted one changed, and reloads. Cheap; called each
     // tick.
     void renew_certificate();

@@ -11,9 +11,11 @@
 #include "agent/files.h"
 #include "agent/install.h"
 #include "agent/local_instance.h"
+#include "agent/local_ways.h"
 #include "agent/memory.h"
 #include "agent/service.h"
 #include "agent/tool.h"
+#include "agent/warden.h"
 #include "net/client.h"
 #include "postgres/wal.h"
 #include "telemetry/log.h"
@@ -25,6 +27,7 @@ namespace log = telemetry::log;
 
 constexpr Duration kSnapshotEvery = seconds(1);
 constexpr Duration kStartUp = seconds(5);
+constexpr Duration kWardenAgain = milliseconds(20);
 
 std::string variable(const char* name) {
     const char* value = getenv(name);
@@ -81,6 +84,24 @@ std::string restore_command(const Paths& paths) {
     return out + "restore --from " + paths.rescue() + " %f %p";
 }
 
+Peers peers_of(const RunOptions& o) {
+    Peers out;
+    out.domain =
+        o.peer_domain.empty() ? o.cluster + "-instances." + o.name_space + ".svc" : o.peer_domain;
+    out.port = o.order_port;
+    for (const auto& peer : o.peers) {
+        const auto equals = peer.find('=');
+        if (equals != std::string::npos)
+            out.elsewhere[peer.substr(0, equals)] = peer.substr(equals + 1);
+    }
+    return out;
+}
+
+ApiServer api_of(const RunOptions& o) {
+    return {o.api_host,   o.api_port, o.account_dir + "/token", o.account_dir + "/ca.crt",
+            o.name_space, o.cluster};
+}
+
 class Process {
   public:
     explicit Process(const RunOptions& options) : o_(options), loop_(clock_) {}
@@ -135,12 +156,17 @@ class Process {
                                                    clock_);
         net::ClientOptions client;
         client.tls = tls_;
-        auto fetcher = std::make_shared<net::HttpClient>(client, clock_);
+        client_ = std::make_shared<net::HttpClient>(client, clock_);
         LocalWorld world{o_.paths, layout, *binaries, clean_environment(o_, binaries->dir),
-                         make_fetch(std::move(fetcher))};
+                         make_fetch(client_)};
         instance_ = std::make_unique<LocalInstance>(
             std::move(world), loop_, clock_, [this](Event event) { agent_->on(std::move(event)); });
         if (auto ready = instance_->prepare(); !ready) return ready;
+        adopt_warden();
+        ways_ = std::make_unique<LocalWays>(
+            peers_of(o_), api_of(o_), client_, clock_, [this](Event event) {
+                loop_.post([this, e = std::move(event)]() mutable { agent_->on(std::move(e)); });
+            });
 
         store_ = std::make_unique<FileStateStore>(o_.paths.state());
         Settings settings;
@@ -148,7 +174,8 @@ class Process {
         settings.version = "0.1.0";
         settings.layout = layout;
         settings.grace = o_.grace;
-        agent_ = std::make_unique<Agent>(std::move(settings), clock_, random_, *store_, *instance_);
+        agent_ = std::make_unique<Agent>(std::move(settings), clock_, random_, *store_, *instance_,
+                                         *ways_, warden_);
 
         ServiceOptions service;
         service.bind_address = o_.bind_address;
@@ -168,6 +195,17 @@ class Process {
         return {};
     }
 
+    // It is never an instance's process, and one that ended is made anew.
+    void adopt_warden() {
+        instance_->spare(warden_.process(), [this] {
+            log::warn("the warden ended");
+            loop_.at(clock_.now() + kWardenAgain, [this] {
+                warden_.ended();
+                adopt_warden();
+            });
+        });
+    }
+
     // After each round of events.
     TimePoint round() {
         const TimePoint now = clock_.now();
@@ -182,10 +220,13 @@ class Process {
     }
 
     const RunOptions& o_;
+    Warden warden_;  // before any thread, and while little memory is in use
     SystemClock clock_;
     SystemRandom random_;
     Loop loop_;
     std::shared_ptr<net::FileIdentity> tls_;
+    std::shared_ptr<net::HttpClient> client_;
+    std::unique_ptr<LocalWays> ways_;
     std::unique_ptr<LocalInstance> instance_;
     std::unique_ptr<FileStateStore> store_;
     std::unique_ptr<Agent> agent_;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "agent/paths.h"
 #include "base/clock.h"
@@ -17,6 +18,13 @@ struct RunOptions {
     std::string bind_address;  // of our own ports
     int order_port = 8443, health_port = 8080, port = 5432;
     Duration grace = seconds(30);
+
+    // The other agents: <pod>.<peer_domain>; empty: <cluster>-instances.<name_space>.svc.
+    std::string name_space, peer_domain;
+    std::vector<std::string> peers;  // instance=address:port, for those that are elsewhere
+    // The Kubernetes API, where the record is; no host: never asked.
+    std::string api_host, account_dir = "/var/run/secrets/kubernetes.io/serviceaccount";
+    int api_port = 443;
 };
 
 int run(const RunOptions& options);

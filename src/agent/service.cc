@@ -121,6 +121,8 @@ std::uint16_t Service::health_port() const {
 void Service::handle_order_port(HttpRequest request, Responder responder) {
     if (request.method == "GET" && request.path.starts_with(kWalPath))
         return send_wal(request, std::move(responder));
+    if (request.method == "POST" && request.path == kPromisePath)
+        return promise(request, std::move(responder));
     const bool is_poll = request.path == kPollPath, is_order = request.path == kOrderPath;
     if (!is_poll && !is_order) {
         responder.answer(net::text_response(404, "no such path\n"));
@@ -147,8 +149,21 @@ void Service::handle_order_port(HttpRequest request, Responder responder) {
     }
 }
 
+// For the instances of the cluster; Agent compares the name in the certificate with the holder's.
+void Service::promise(const HttpRequest& request, Responder responder) {
+    auto parsed = promise_request_from_json(request.body);
+    if (!parsed) {
+        responder.answer(net::text_response(400, parsed.error().message() + "\n"));
+        return;
+    }
+    loop_.post([this, p = std::move(*parsed), name = request.peer_name,
+                r = std::move(responder)]() mutable {
+        r.answer(net::json_response(200, to_json(agent_.promise(p, name))));
+    });
+}
+
 void Service::poll(Poll poll, Responder responder) {
-    if (poll.incarnation == agent_.incarnation()) agent_.delivered(poll.seen);
+    agent_.hear(poll);
     poll.wait = std::clamp(poll.wait, std::chrono::milliseconds(0), kLongestPoll);
     const TimePoint until = clock_.now() + poll.wait;
     Waiting waiting{std::move(responder), std::move(poll)};

@@ -2,10 +2,10 @@
 //
 // Order port, mutual TLS: POST /v1/poll (long poll: a Report at once when the sequence rose, else
 // at the end of the wait), POST /v1/order, both for the operator alone; GET
-// /v1/wal/<file>[?from=&length=] for the instances of the cluster. Health port, plain: /health,
-// /healthz, /readyz, /metrics; they read a snapshot and never wait for the main loop. Handlers run
-// on io threads and hand everything that touches the agent to the main loop, so an order never
-// queues behind a poll. start() fails when a port is taken.
+// /v1/wal/<file>[?from=&length=] and POST /v1/promise for the instances of the cluster. Health
+// port, plain: /health, /healthz, /readyz, /metrics; they read a snapshot and never wait for the
+// main loop. Handlers run on io threads and hand everything that touches the agent to the main
+// loop, so an order never queues behind a poll. start() fails when a port is taken.
 #pragma once
 
 #include <cstdint>
@@ -56,6 +56,7 @@ class Service {
     };
 
     void handle_order_port(net::HttpRequest request, net::Responder responder);
+    void promise(const net::HttpRequest& request, net::Responder responder);
     void poll(Poll poll, net::Responder responder);
     bool answer_if_due(Waiting& waiting, bool at_end);
     void send_wal(const net::HttpRequest& request, net::Responder responder) const;

@@ -140,6 +140,12 @@ Result<pid_t> Supervisor::spawn(const SpawnSpec& spec, OnExit on_exit) {
     return make_error(ErrorKind::Unavailable, "cannot run " + spec.argv.front(), strerror(error));
 }
 
+void Supervisor::spare(pid_t pid, OnExit on_exit) {
+    spared_.insert(pid);
+    const std::lock_guard lock(mutex_);
+    children_[pid] = std::move(on_exit);
+}
+
 void Supervisor::reap() {
     while (true) {
         int status = 0;
@@ -149,6 +155,7 @@ void Supervisor::reap() {
             const pid_t pid = waitpid(-1, &status, WNOHANG);
             if (pid <= 0) return;
             helpers_.erase(pid);
+            spared_.erase(pid);
             const auto found = children_.find(pid);
             if (found == children_.end()) continue;  // an orphan
             call = std::move(found->second);

@@ -50,12 +50,12 @@ class Supervisor {
     std::vector<pid_t> alive(Whom whom, bool earlier) const;
     // SIGKILL to all of them; returns how many there were.
     std::size_t kill_all(bool earlier);
-    // Our own helpers, which are no part of the instance.
-    void spare(pid_t pid) { spared_.insert(pid); }
+    // A helper of our own, started elsewhere, which is no part of the instance.
+    void spare(pid_t pid, OnExit on_exit);
 
   private:
     std::string lock_path_;
-    std::set<pid_t> spared_;
+    std::set<pid_t> spared_;  // main thread
     mutable std::mutex mutex_;
     std::map<pid_t, OnExit> children_;  // guarded by mutex_
     std::set<pid_t> helpers_;           // guarded by mutex_

@@ -66,7 +66,7 @@ class MemoryIdentity final : public TlsIdentitySource {
 class FileIdentity final : public TlsIdentitySource {
   public:
     struct Paths {
-        std::string chain;
+        std::string chain;  // empty: a client that shows no certificate
         std::string key;
         std::string ca;
         // tls.crt, tls.key and ca.crt in `directory`: the keys of a kubernetes.io/tls Secret.

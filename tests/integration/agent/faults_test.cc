@@ -188,6 +188,7 @@ TEST(Faults, GivenAMaster_WhenItsPodEnds_ThenItStopsCleanlyAndSaysSo) {
     BRING_UP(lab);
     lab[1].sql(kTable);
     const Report before = lab[1].report();
+    lab.stop_granting();  // its polls would hear of the fence before this test does
     kill(lab[1].agent(), SIGTERM);
     const Report fenced =
         lab[1].wait_for("the fence", [](const Report& r) { return r.fence_confirmed; });

@@ -89,11 +89,20 @@ Lab::Lab(int instances) : folder(make_folder()) {
         return std::make_unique<net::HttpClient>(options, clock);
     };
     operator_ = client(std::string(kOperatorName));
+    leader_ = client(std::string(kOperatorName));
     stranger_ = client("orders-9");
     for (int i = 1; i <= instances; ++i) nodes_.push_back(std::make_unique<Node>(*this, i));
+    leading_ = std::thread([this] { lead(); });
 }
 
 Lab::~Lab() {
+    stop_granting();
+    {
+        const std::lock_guard lock(mutex_);
+        ended_ = true;
+    }
+    changed_.notify_all();
+    leading_.join();
     const bool failed = ::testing::Test::HasFailure();
     for (auto& node : nodes_) {
         node->kill_container();
@@ -122,6 +131,74 @@ InstanceConfig Lab::config(int ordinal) const {
 void Lab::next_epoch() {
     epoch = Epoch(epoch.value + 1);
     epoch_id = EpochId("epoch-" + std::to_string(epoch.value));
+}
+
+CandidateSet Lab::candidates(const Node& master) const {
+    CandidateSet set;
+    if (no_set) return set;
+    set.version = epoch.value;
+    for (const auto& node : nodes_)
+        if (node->name != master.name)
+            set.members.push_back({node->name, node->pod, Membership::Full});
+    return set;
+}
+
+std::shared_ptr<net::TlsIdentitySource> Lab::server_identity() {
+    net::CertificateSpec spec;
+    spec.common_name = "server";
+    spec.ip_addresses = {"127.0.0.1"};
+    const auto pair = *net::issue_certificate(ca_, spec, clock, random);
+    return std::make_shared<net::MemoryIdentity>(
+        *net::TlsIdentity::parse(pair.certificate_pem, pair.key_pem, ca_.certificate_pem));
+}
+
+void Lab::grant_to(Node& master) {
+    const std::lock_guard lock(mutex_);
+    granted_ = &master;
+    grants_.term = term;
+    grants_.leader = "test";
+    grants_.wait = milliseconds(100);
+    grants_.grant = Grant{epoch, epoch_id, milliseconds(0), ttl, candidates(master)};
+    changed_.notify_all();
+}
+
+void Lab::stop_granting() {
+    std::unique_lock lock(mutex_);
+    granted_ = nullptr;
+    changed_.notify_all();
+    changed_.wait(lock, [this] { return !polling_; });
+}
+
+// The leader's poll: each grants for the reading of the report before it.
+void Lab::lead() {
+    Node* polled = nullptr;
+    std::optional<Report> last;
+    std::unique_lock lock(mutex_);
+    while (!ended_) {
+        if (granted_ == nullptr) {
+            changed_.wait(lock, [this] { return ended_ || granted_ != nullptr; });
+            continue;
+        }
+        if (polled != granted_) last.reset();
+        polled = granted_;
+        Poll poll = grants_;
+        if (last) {
+            poll.seen = last->sequence;
+            poll.incarnation = last->incarnation;
+            poll.grant->reading = last->clock_reading;
+        } else {
+            poll.wait = milliseconds(0);
+            poll.grant.reset();
+        }
+        polling_ = true;
+        lock.unlock();
+        auto answer = polled->post(*leader_, poll);
+        lock.lock();
+        polling_ = false;
+        changed_.notify_all();
+        last = answer ? std::optional(*answer) : std::nullopt;
+        if (!answer) changed_.wait_for(lock, milliseconds(20));
+    }
 }
 
 void Lab::bring_up() {
@@ -205,6 +282,10 @@ void Node::start() {
     add("--listen", "127.0.0.1");
     add("--bind", "127.0.0.1");
     add("--bin-dir", "/usr/lib/postgresql/15/bin");
+    for (const auto& node : lab_.nodes_)
+        if (node->name != name)
+            add("--peer", node->name.str() + "=127.0.0.1:" + std::to_string(node->order_port));
+    for (const auto& flag : lab_.agent_flags) args.push_back(flag);
     std::vector<char*> argv;
     for (auto& arg : args) argv.push_back(arg.data());
     argv.push_back(nullptr);
@@ -236,6 +317,17 @@ pid_t Node::postmaster() const {
     return pid;
 }
 
+pid_t Node::warden() const {
+    const auto task = "/proc/" + std::to_string(agent_) + "/task/" + std::to_string(agent_);
+    std::ifstream children(task + "/children");
+    for (pid_t pid = 0; children >> pid;) {
+        std::ifstream comm("/proc/" + std::to_string(pid) + "/comm");
+        std::string text;
+        if (std::getline(comm, text) && text == "warden") return pid;
+    }
+    return 0;
+}
+
 void Node::kill_agent() {
     if (agent_ <= 0) return;
     kill(agent_, SIGKILL);
@@ -243,29 +335,30 @@ void Node::kill_agent() {
     agent_ = 0;
 }
 
+// Whoever holds the instance's lock file belongs to it.
+std::vector<pid_t> Node::processes() const {
+    agent::Supervisor finder(socket_dir + "/processes.lock");
+    std::vector<pid_t> out;
+    struct stat lock {};
+    if (stat((socket_dir + "/processes.lock").c_str(), &lock) != 0) return out;
+    for (const pid_t pid : finder.alive(agent::Supervisor::Whom::All, true)) {
+        for (int fd = 0; fd < 64 && pid != agent_; ++fd) {
+            struct stat st {};
+            const auto link = "/proc/" + std::to_string(pid) + "/fd/" + std::to_string(fd);
+            if (stat(link.c_str(), &st) != 0 || st.st_ino != lock.st_ino ||
+                st.st_dev != lock.st_dev)
+                continue;
+            out.push_back(pid);
+            break;
+        }
+    }
+    return out;
+}
+
 void Node::kill_container() {
     kill_agent();
-    // Whoever still holds the instance's lock file belongs to it.
-    agent::Supervisor finder(socket_dir + "/processes.lock");
-    const auto mine = [&] {
-        std::vector<pid_t> out;
-        struct stat lock {};
-        if (stat((socket_dir + "/processes.lock").c_str(), &lock) != 0) return out;
-        for (const pid_t pid : finder.alive(agent::Supervisor::Whom::All, true)) {
-            for (int fd = 0; fd < 64; ++fd) {
-                struct stat st {};
-                const auto link = "/proc/" + std::to_string(pid) + "/fd/" + std::to_string(fd);
-                if (stat(link.c_str(), &st) != 0 || st.st_ino != lock.st_ino ||
-                    st.st_dev != lock.st_dev)
-                    continue;
-                out.push_back(pid);
-                break;
-            }
-        }
-        return out;
-    };
     const bool gone = eventually(lab_.clock, seconds(10), [&] {
-        const auto pids = mine();
+        const auto pids = processes();
         for (const pid_t pid : pids) kill(pid, SIGKILL);
         for (const pid_t pid : pids) waitpid(pid, nullptr, WNOHANG);
         return pids.empty();
@@ -290,17 +383,20 @@ Result<Report> Node::poll(std::uint64_t seen, milliseconds wait, Incarnation inc
     poll.seen = seen;
     poll.wait = wait;
     poll.incarnation = std::move(incarnation);
+    auto answer = post(*lab_.operator_, poll);
+    if (!answer) last_failure = net::failure_of(answer.error());
+    return answer;
+}
+
+Result<Report> Node::post(net::HttpClient& client, const Poll& poll) const {
     net::HttpRequest request;
     request.method = "POST";
     request.target = std::string(kPollPath);
     request.body = to_json(poll);
     const net::PeerAddress peer{"127.0.0.1", static_cast<std::uint16_t>(order_port), name.str()};
-    const auto answer = lab_.operator_->request_and_wait(
-        peer, 0, std::move(request), Deadline::after(lab_.clock, wait + seconds(2)));
-    if (!answer) {
-        last_failure = net::failure_of(answer.error());
-        return answer.error();
-    }
+    const auto answer = client.request_and_wait(
+        peer, 0, std::move(request), Deadline::after(lab_.clock, poll.wait + seconds(2)));
+    if (!answer) return answer.error();
     if (answer->status != 200) return make_error(ErrorKind::Unavailable, answer->body);
     return report_from_json(answer->body);
 }
@@ -338,6 +434,12 @@ Order Node::order(OrderKind kind, const std::string& id) {
     o.clock_reading = r.clock_reading;
     o.valid_for = milliseconds(3000);
     if (kind != OrderKind::Initialize) o.system_identifier = lab_.system_identifier;
+    o.ttl = lab_.ttl;
+    if (kind == OrderKind::Initialize || kind == OrderKind::Lead || kind == OrderKind::Promote) {
+        o.candidates = lab_.candidates(*this);
+        o.grant = Grant{o.epoch, o.epoch_id, r.clock_reading, lab_.ttl, o.candidates};
+        lab_.grant_to(*this);
+    }
     return o;
 }
 

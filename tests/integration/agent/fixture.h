@@ -3,16 +3,20 @@
 //
 // Everything that a Lab started is ended by it, by process id. Agents run as user `postgres` when
 // the test runs as root, since PostgreSQL refuses root. The tests play the operator: they send real
-// orders. One thread.
+// orders; a thread of the Lab polls the master and grants, as the operator's leader does, from the
+// first order that makes a master until stop_granting(). All else is for one thread.
 #pragma once
 
 #include <sys/types.h>
 
+#include <condition_variable>
 #include <functional>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "base/clock.h"
@@ -42,8 +46,11 @@ class Node {
     bool running() const { return agent_ > 0; }
     pid_t agent() const { return agent_; }
     pid_t postmaster() const;
+    pid_t warden() const;  // of the agent; 0 if there is none
     // SIGKILL to the agent alone: a crashed process supervisor.
     void kill_agent();
+    // All processes that hold the instance's lock: PostgreSQL's.
+    std::vector<pid_t> processes() const;
     // SIGKILL to the agent and to all that it started: a crashed container.
     void kill_container();
     // SIGTERM; the exit status, or nothing if it did not end by the deadline.
@@ -56,7 +63,8 @@ class Node {
                     Duration patience = seconds(30));
     Report report();  // now
 
-    // The order with the header of the newest report.
+    // The order with the header of the newest report. One that makes a master carries a grant and
+    // the candidate set, and the leader goes on granting to this node.
     Order order(OrderKind kind, const std::string& id);
     OrderAnswer send(const Order& order);
     // Sends, expects acceptance, and waits until it is done.
@@ -73,6 +81,7 @@ class Node {
 
   private:
     friend class Lab;
+    Result<Report> post(net::HttpClient& client, const Poll& poll) const;
     Lab& lab_;
     pid_t agent_ = 0;
 };
@@ -98,6 +107,17 @@ class Lab {
     EpochId epoch_id{"epoch-1"};
     SystemIdentifier system_identifier;
     void next_epoch();
+    milliseconds ttl{3000};
+    bool no_set = false;  // a master of old: no candidate set was ever stored
+    CandidateSet candidates(const Node& master) const;
+    std::vector<std::string> agent_flags;  // more of them
+
+    void grant_to(Node& master);
+    void stop_granting();  // no grant is on its way when it returns
+
+    // For a server on loopback that the agents shall trust.
+    const std::string& ca_pem() const { return ca_.certificate_pem; }
+    std::shared_ptr<net::TlsIdentitySource> server_identity();
 
     SystemClock clock;
     SystemRandom random;
@@ -106,13 +126,21 @@ class Lab {
 
   private:
     friend class Node;
+    void lead();
     net::KeyPair ca_;
     std::string verifier_;
-    std::unique_ptr<net::HttpClient> operator_, stranger_;
+    std::unique_ptr<net::HttpClient> operator_, leader_, stranger_;
     std::vector<std::unique_ptr<Node>> nodes_;
     uid_t uid_ = 0;
     gid_t gid_ = 0;
     std::map<std::string, int> milliseconds_;
+
+    std::mutex mutex_;
+    std::condition_variable changed_;
+    Node* granted_ = nullptr;  // guarded by mutex_, like all below
+    Poll grants_;              // with its term and candidate set
+    bool polling_ = false, ended_ = false;
+    std::thread leading_;
 };
 
 // A port that nothing listened on a moment ago.

@@ -14,6 +14,8 @@ class BrainTest : public ::testing::Test {
   protected:
     BrainTest() {
         v.has_config = true;
+        v.may_serve = true;
+        v.epoch = Epoch(2);
         v.data_fresh = true;
         v.data.kind = DataFacts::Kind::Complete;
         v.data.system_identifier = SystemIdentifier("42");
@@ -76,6 +78,51 @@ TEST_F(BrainTest, GivenNoGoal_WhenMastersDataIsThere_ThenNothingStarts) {
     expect({Kind::KillAll}, OrderState::None);
     v.processes_left = false;
     v.data.standby = true;
+    expect({Kind::Start}, OrderState::None);
+}
+
+TEST_F(BrainTest, GivenNoMandate_WhenAMasterIsOrdered_ThenItWaits) {
+    v.may_serve = false;
+    goal_of(OrderKind::Lead);
+    expect({});
+    EXPECT_EQ(think_now().message, "waits for a mandate");
+    goal_of(OrderKind::Initialize);
+    v.data.kind = DataFacts::Kind::None;
+    expect({});
+    goal_of(OrderKind::Promote);
+    running(true);
+    expect({});
+    EXPECT_EQ(think_now().message, "waits for a mandate");
+    v.may_serve = true;
+    expect({Kind::Promote});
+}
+
+TEST_F(BrainTest, GivenALostMandate_WhenAnythingRuns_ThenAllIsKilledAndFencedBeforeAllElse) {
+    for (auto kind : {OrderKind::Lead, OrderKind::Fence, OrderKind::Follow}) {
+        goal_of(kind);
+        running(false);
+        v.processes_left = true;
+        v.lost = Epoch(2);
+        v.fenced = Epoch(0);
+        v.ending = kind == OrderKind::Follow;
+        expect({Kind::KillAll});
+        v.run = Run::Off;
+        expect({Kind::KillAll});
+        v.processes_left = false;
+        const auto d = think_now();
+        ASSERT_EQ(d.actions.size(), 1u);
+        EXPECT_EQ(d.actions[0].kind, Kind::StoreFence);
+        EXPECT_EQ(d.actions[0].epoch, Epoch(2));
+        v.fenced = Epoch(2);
+        EXPECT_TRUE(think_now().actions.empty());
+    }
+}
+
+TEST_F(BrainTest, GivenAFencedEpoch_WhenNothingIsOrdered_ThenNothingStartsUntilAHigherOne) {
+    v.data.standby = true;
+    v.fenced = Epoch(2);
+    expect({}, OrderState::None);
+    v.epoch = Epoch(3);
     expect({Kind::Start}, OrderState::None);
 }
 

@@ -54,6 +54,40 @@ TEST_F(Gate, GivenAnOrderOfNow_WhenAsked_ThenItIsAccepted) {
         expect_accepted(order(kind));
 }
 
+TEST_F(Gate, GivenAnExpiry_WhenPromisesMayStand_ThenThePromotionIsRefused_INV1) {
+    auto o = order(OrderKind::Promote);
+    o.epoch = Epoch(6);
+    o.epoch_id = EpochId("six");
+    o.proof->epoch = Epoch(5);
+    o.proof->kind = ProofKind::Expiry;
+    expect_refused(o, "promises are still made for epoch 5");
+    view.withheld = Epoch(4);
+    expect_refused(o, "promises are still made for epoch 5");
+    view.withheld = Epoch(5);
+    view.promised = std::chrono::milliseconds(321);
+    expect_refused(o, "stands for another 321 ms");
+    view.promised = std::chrono::milliseconds(0);
+    expect_accepted(o);
+    // Accepted before and told again: its withholding was lifted by itself.
+    view.withheld = Epoch(0);
+    view.promised = std::chrono::milliseconds(99);
+    state.epoch = o.epoch;
+    state.epoch_id = o.epoch_id;
+    expect_accepted(o);
+}
+
+TEST_F(Gate, GivenAnotherProof_WhenAPromiseStands_ThenThePromotionIsNotHeldUp) {
+    view.promised = std::chrono::milliseconds(5000);
+    for (auto kind : {ProofKind::ConfirmedFence, ProofKind::AdministratorsWord}) {
+        auto o = order(OrderKind::Promote);
+        o.epoch = Epoch(6);
+        o.epoch_id = EpochId("six");
+        o.proof->epoch = Epoch(5);
+        o.proof->kind = kind;
+        expect_accepted(o);
+    }
+}
+
 TEST_F(Gate, GivenAnOrderForAnother_WhenAsked_ThenItIsRefused) {
     auto o = order(OrderKind::Fence);
     o.incarnation = Incarnation("another");

@@ -1,0 +1,243 @@
+// Agent's events: what ended, what a job found, what the server says.
+#include <algorithm>
+#include <utility>
+
+#include "agent/agent.h"
+#include "agent/rejoin.h"
+#include "telemetry/log.h"
+
+namespace matriarch::agent {
+namespace {
+
+namespace log = telemetry::log;
+
+constexpr Duration kSlotsEvery = seconds(5);
+constexpr Duration kRetrySide = seconds(1);
+
+}  // namespace
+
+void Agent::on(Event event) {
+    std::visit([this](auto& e) { on_event(e); }, event);
+    step();
+}
+
+void Agent::tick() {
+    step();
+}
+
+void Agent::on_event(PostmasterEnded& event) {
+    if (event.generation != generation_) return;
+    const bool asked = v_.run == Run::Stopping || killing_;
+    was_master_ = v_.role == Role::Master || (v_.server && !v_.server->in_recovery);
+    const bool never_up = v_.run == Run::Starting;
+    // The warden was faster: this process was frozen, or late.
+    if (!asked && as_master() && !may_serve()) lose();
+    end_of_last_run_ = event.how;
+    log::info("the postmaster ended", {{"how", event.how}, {"asked", asked}});
+    const bool had_goal = goal_.has_value();
+    postgres_is_off();
+    if (asked) return;
+    dead_ = true;
+    if (was_master_ || (goal_ && !resumes(goal_->order.kind))) {
+        // Never again as master without an order: see design, Processes.
+        if (goal_ && goal_->order.kind != OrderKind::Fence) goal_.reset();
+        if (had_goal && !goal_) progress_ = OrderProgress{};
+    }
+    if (!was_master_ && never_up) note_failure("PostgreSQL ended at once (" + event.how + ")");
+}
+
+void Agent::on_event(AllGone&) {
+    if (killing_)
+        log::info("every PostgreSQL process is gone", {{"took", clock_.now() - killing_since_}});
+    killing_ = false;
+    postgres_is_off();
+}
+
+void Agent::postgres_is_off() {
+    // Its slave's data went through whatever it went through: look again, with what was known.
+    if (v_.server && v_.server->flushed.known()) last_flush_ = v_.server->flushed;
+    v_.run = Run::Off;
+    v_.run_since = clock_.now();
+    v_.processes_left = instance_.processes_left();
+    v_.server.reset();
+    v_.data_fresh = false;
+    v_.promoting = promotion_triggered_ = false;
+    v_.reserved = false;
+    v_.sampled_after_conf = false;
+    v_.reconciled = false;
+    last_sample_.reset();
+    last_accept_.reset();
+    instance_.pace(Pace::Normal);
+}
+
+void Agent::on_event(JobProgress& event) {
+    if (event.id == main_job_) job_text_ = std::move(event.text);
+}
+
+void Agent::on_event(JobEnded& event) {
+    if (event.id == main_job_) return main_job_ended(event);
+    const auto is = [&](const std::optional<SideJob>& job) { return job && job->id == event.id; };
+    if (is(validating_)) {
+        validating_.reset();
+        auto* troubles =
+            event.output ? std::get_if<std::vector<ParameterTrouble>>(&*event.output) : nullptr;
+        if (troubles == nullptr) {
+            parameter_troubles_ = {
+                {"", event.output ? "not checked" : event.output.error().message()}};
+        } else {
+            parameter_troubles_ = *troubles;
+        }
+        // Not checked: the operator sends it again.
+        if (troubles == nullptr) {
+            candidate_.reset();
+            return;
+        }
+        const bool fatal = std::any_of(
+            parameter_troubles_.begin(), parameter_troubles_.end(),
+            [](const ParameterTrouble& t) { return !postgres::owned_parameter(t.name); });
+        if (fatal) {
+            refused_config_ = candidate_->hash();
+            log::warn("the configuration is refused",
+                      {{"parameter", parameter_troubles_.front().name},
+                       {"why", parameter_troubles_.front().message}});
+        } else {
+            refused_config_.clear();
+            state_.config = std::move(candidate_);
+            if (auto saved = store_.save(state_); !saved)
+                log::error("the configuration can't be stored", saved.error());
+            v_.has_config = true;
+            v_.reconciled = false;
+            slots_due_ = reconcile_due_ = TimePoint();
+        }
+        candidate_.reset();
+    } else if (is(reconciling_)) {
+        const bool current = state_.config && reconciling_->config_hash == state_.config->hash();
+        reconciling_.reset();
+        side_trouble_.clear();
+        if (event.output) {
+            v_.reconciled = current && v_.run == Run::Up;
+        } else {
+            side_trouble_ = event.output.error().message();
+            reconcile_due_ = clock_.now() + kRetrySide;
+            if (goal_ && goal_->order.kind == OrderKind::Initialize)
+                v_.last_failure = side_trouble_;
+        }
+    } else if (is(slots_)) {
+        slots_.reset();
+        slots_due_ = clock_.now() + (event.output ? kSlotsEvery : kRetrySide);
+        if (!event.output) log::warn("slots", event.output.error());
+    } else if (is(checkpoint_)) {
+        checkpoint_.reset();
+        if (!event.output) log::warn("checkpoint", event.output.error());
+    }
+}
+
+void Agent::main_job_ended(JobEnded& event) {
+    const auto kind = v_.job;
+    main_job_ = 0;
+    v_.job.reset();
+    job_text_.clear();
+    const bool changed_volume = main_job_is_work_;
+    main_job_is_work_ = false;
+    if (!event.output) {
+        if (event.output.error().kind != ErrorKind::Cancelled) {
+            note_failure(event.output.error().message());
+            log::warn("a job failed", event.output.error());
+        }
+        if (changed_volume) v_.data_fresh = false;
+        // An end that can't be searched for must not hold up a fence.
+        if (kind == Job(InspectJob{}).index()) {
+            v_.data_fresh = true;
+            v_.data.end_searched = true;
+            v_.data.kind = DataFacts::Kind::Broken;
+            v_.data.trouble = event.output.error().message();
+            knows_volume_ = true;
+        }
+        return;
+    }
+    auto& output = *event.output;
+    if (auto* data = std::get_if<DataFacts>(&output)) {
+        knows_volume_ = true;
+        if (v_.run == Run::Off) {
+            v_.data = std::move(*data);
+            v_.data_fresh = true;
+            v_.initialized_here =
+                !state_.initialized_for.empty() && state_.initialized_for == state_.epoch_id;
+            log::info("looked at the volume", {{"system_identifier", v_.data.system_identifier},
+                                               {"timeline", v_.data.timeline},
+                                               {"standby", v_.data.standby},
+                                               {"clean", v_.data.clean_shutdown},
+                                               {"end_of_wal", v_.data.end_of_wal.str()}});
+        }
+        return;
+    }
+    v_.failures = 0;
+    v_.last_failure.clear();
+    if (auto* upstream = std::get_if<postgres::UpstreamFacts>(&output))
+        return take_upstream(*upstream);
+    if (changed_volume) {
+        v_.data_fresh = false;
+        v_.must_check = false;
+    }
+    if (kind == Job(RescueJob{}).index()) v_.rescued = true;
+    if (const auto* bytes = std::get_if<Bytes>(&output); bytes && kind == Job(RewindJob{}).index())
+        v_.rewound = *bytes;
+}
+
+void Agent::take_upstream(const postgres::UpstreamFacts& facts) {
+    v_.upstream = facts;
+    v_.upstream_at = clock_.now();
+    if (v_.run != Run::Up || !v_.server) return;
+    // Asked because nothing streams: has our WAL left the upstream's history?
+    v_.conf_since = clock_.now();
+    DataFacts own = v_.data;
+    own.kind = DataFacts::Kind::Complete;
+    own.timeline = v_.server->timeline;
+    own.history = instance_.history(own.timeline);
+    own.end_of_wal = std::max(v_.server->received, v_.server->replayed);
+    const Rejoin rejoin = choose_rung(own, facts);
+    v_.must_check = rejoin.rung == Rejoin::Rung::Rewind || rejoin.rung == Rejoin::Rung::Clone;
+    v_.last_failure = v_.must_check ? rejoin.why : "the upstream answers but does not stream";
+}
+
+void Agent::on_event(Probed& event) {
+    if (event.generation != generation_ || v_.run == Run::Off) return;
+    if (event.accepts) last_accept_ = event.asked_at;
+    if (!event.status) return;
+    const TimePoint now = clock_.now();
+    auto& status = *event.status;
+    last_sample_ = event.asked_at;
+    if (v_.run == Run::Starting) {
+        v_.run = Run::Up;
+        dead_ = false;
+        v_.failures = 0;
+        v_.last_failure.clear();
+        slots_due_ = now;
+        log::info("accepts connections",
+                  {{"in_recovery", status.in_recovery}, {"took", now - v_.run_since}});
+    }
+    if (status.timeline.value == 0) status.timeline = last_timeline_;
+    if (status.timeline != last_timeline_ || v_.data.timeline != status.timeline) {
+        last_timeline_ = status.timeline;
+        v_.data.timeline = status.timeline;
+        v_.data.history = instance_.history(status.timeline);
+    }
+    if (v_.server && v_.server->in_recovery && !status.in_recovery) {
+        log::info("left recovery",
+                  {{"timeline", status.timeline}, {"took", now - v_.promoting_since}});
+        instance_.pace(Pace::Normal);
+        if (v_.promoting) v_.role = Role::Master;
+        slots_due_ = now;
+    }
+    if (status.receiving) last_stream_ = now;
+    const Lsn flush =
+        status.in_recovery ? std::max(status.received, status.replayed) : status.flushed;
+    if (flush.known() && flush != last_flush_) {
+        last_flush_ = flush;
+        instance_.remember_flush(status.timeline, flush);
+    }
+    v_.sampled_after_conf = event.asked_at >= v_.conf_since;
+    v_.server = std::move(status);
+}
+
+}  // namespace matriarch::agent

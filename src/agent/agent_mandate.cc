@@ -1,0 +1,209 @@
+// Agent's mandate: grants taken, ways 2 and 3 asked, promises made, and what happens when it is
+// over.
+#include <algorithm>
+
+#include "agent/agent.h"
+#include "telemetry/log.h"
+
+namespace matriarch::agent {
+namespace {
+
+namespace log = telemetry::log;
+
+Duration remaining(TimePoint until, TimePoint now) {
+    return std::max(Duration::zero(), until - now);
+}
+
+}  // namespace
+
+// --- polls and grants -------------------------------------------------------------------------
+
+// A former leader's poll is answered and otherwise without effect (INV-2).
+void Agent::hear(const Poll& poll) {
+    const bool ours = poll.incarnation == incarnation_;
+    if (poll.term < state_.term) return;
+    if (poll.term > state_.term && state_trouble_.empty()) {
+        State next = state_;
+        next.term = poll.term;
+        if (!save(std::move(next), "the term")) return;
+    }
+    last_poll_ = clock_.now();
+    if (!ours) return;
+    delivered_ = std::max(delivered_, poll.seen);
+    if (!poll.grant) return;
+    take(*poll.grant);
+    step();
+}
+
+void Agent::take(const Grant& grant) {
+    if (!state_trouble_.empty()) return;
+    const bool this_epoch = grant.epoch == state_.epoch && grant.epoch_id == state_.epoch_id;
+    State next = state_;
+    next.ttl = std::max(next.ttl, grant.ttl);
+    if (this_epoch && grant.candidates.version > next.candidates.version)
+        next.candidates = grant.candidates;
+    // The mandate counts anyhow; the set counts, and is shown, once it is on disk.
+    if (next != state_) (void)save(std::move(next), "the candidate set");
+    mandate_.sit(seat());
+    if (const auto why = mandate_.take(grant, clock_.now()))
+        log::warn("a grant counts for nothing", {{"why", *why}, {"epoch", grant.epoch}});
+}
+
+bool Agent::save(State next, const char* what) {
+    if (next == state_) return true;
+    if (auto saved = store_.save(next); !saved) {
+        log::error(std::string(what) + " can't be stored", saved.error());
+        return false;
+    }
+    state_ = std::move(next);
+    return true;
+}
+
+// --- the mandate ------------------------------------------------------------------------------
+
+// It acknowledges writes, or may begin to at any moment.
+bool Agent::as_master() const {
+    if (v_.run == Run::Off) return false;
+    return v_.role == Role::Master || promotion_triggered_ ||
+           (v_.server && !v_.server->in_recovery);
+}
+
+Seat Agent::seat() const {
+    Seat s;
+    s.epoch = state_.epoch;
+    s.epoch_id = state_.epoch_id;
+    s.fenced = state_.fenced;
+    s.candidates = state_.candidates;
+    s.ttl = state_.ttl;
+    s.serves = v_.run == Run::Up && v_.server && !v_.server->in_recovery;
+    return s;
+}
+
+Claim Agent::claim() const {
+    return {settings_.layout.instance, settings_.pod, state_.epoch, state_.epoch_id};
+}
+
+bool Agent::may_serve() const {
+    return state_trouble_.empty() && state_.epoch > state_.fenced && mandate_.holds(clock_.now());
+}
+
+// Before each decision: who may serve, whom to ask, and by when all must be dead.
+void Agent::keep_mandate() {
+    const TimePoint now = clock_.now();
+    mandate_.sit(seat());
+    if (as_master()) {
+        if (may_serve())
+            run_epoch_ = state_.epoch;
+        else
+            lose();
+    } else if (v_.run == Run::Off && !v_.processes_left && state_.fenced >= v_.lost) {
+        v_.lost = Epoch();
+    }
+    v_.may_serve = may_serve();
+    v_.epoch = state_.epoch;
+    ask_ways(now);
+    guard_.dead_by(as_master() ? mandate_.deadline() : TimePoint::max());
+}
+
+void Agent::ask_ways(TimePoint now) {
+    if (as_master() && expected_ != state_.candidates) {
+        expected_ = state_.candidates;
+        ways_.expect(expected_.members);
+    }
+    const auto questions = mandate_.ask(now);
+    const Deadline deadline{now + mandate_.patience()};
+    if (questions.record) ways_.renew_record(claim(), now, deadline);
+    if (!questions.round) return;
+    PromiseRequest request;
+    request.holder = settings_.layout.instance;
+    request.holder_pod = settings_.pod;
+    request.epoch = state_.epoch;
+    request.epoch_id = state_.epoch_id;
+    request.ttl = state_.ttl;
+    request.round = *questions.round;
+    ways_.ask_promises(request, state_.candidates.members, deadline);
+}
+
+void Agent::lose() {
+    if (v_.lost.value != 0) return;
+    v_.lost = run_epoch_.value != 0 ? run_epoch_ : state_.epoch;
+    log::warn("the mandate is over",
+              {{"epoch", v_.lost},
+               {"why", mandate_.rejected() ? "the record names another" : "it ran out"}});
+    if (!goal_ || !makes_master(goal_->order.kind) || goal_->order.epoch > v_.lost) return;
+    goal_.reset();
+    progress_.state = OrderState::Failed;
+    progress_.message = "the mandate ran out";
+}
+
+void Agent::on_event(RecordAnswered& event) {
+    if (event.claim != claim()) return;
+    if (event.word != RecordWord::Renewed && !event.why.empty())
+        log::warn("the record is not renewed", {{"why", event.why}});
+    mandate_.record_said(event.word, event.ttl, event.sent, clock_.now());
+}
+
+void Agent::on_event(PromiseAnswered& event) {
+    const auto& answer = event.answer;
+    // Another pod under the same name is not the member that was asked.
+    const bool promised = answer.promised && answer.pod == event.member.pod;
+    if (!promised)
+        log::warn("no promise", {{"member", event.member.instance},
+                                 {"why", answer.reason},
+                                 {"its_epoch", answer.epoch}});
+    mandate_.member_said(answer.round, event.member.pod, promised);
+}
+
+// --- promises ---------------------------------------------------------------------------------
+
+std::optional<std::string> Agent::no_promise(const PromiseRequest& request,
+                                             const std::string& asker) const {
+    if (asker != request.holder.value) return "the certificate is " + asker + "'s";
+    if (!state_trouble_.empty()) return "the stored state is unusable";
+    const auto epoch = std::to_string(state_.epoch.value);
+    if (request.epoch < state_.epoch) return "epoch " + epoch + " is known";
+    if (request.epoch == state_.epoch && request.epoch_id != state_.epoch_id)
+        return "epoch " + epoch + " has id " + state_.epoch_id.value + " here";
+    if (request.epoch <= withheld_) return "a promotion is being prepared";
+    const bool leads = goal_ && makes_master(goal_->order.kind);
+    if (as_master() || leads) return "it is no slave";
+    return {};
+}
+
+// For expiry_wait() from now on no promotion after an expiry is accepted.
+PromiseAnswer Agent::promise(const PromiseRequest& request, const std::string& asker) {
+    PromiseAnswer answer;
+    answer.pod = settings_.pod;
+    answer.epoch = state_.epoch;
+    answer.round = request.round;
+    if (auto why = no_promise(request, asker)) {
+        answer.reason = std::move(*why);
+        return answer;
+    }
+    // On disk first: after a restart the agent waits as long as it may have promised.
+    State next = state_;
+    next.ttl = std::max(next.ttl, request.ttl);
+    if (!save(std::move(next), "the promise")) {
+        answer.reason = "the promise can't be stored";
+        return answer;
+    }
+    promised_until_ = std::max(promised_until_, clock_.now() + expiry_wait(state_.ttl));
+    answer.promised = true;
+    return answer;
+}
+
+milliseconds Agent::promised_left() const {
+    return std::chrono::ceil<milliseconds>(remaining(promised_until_, clock_.now()));
+}
+
+void Agent::fill_mandate(Report& r) const {
+    if (as_master() || mandate_.holds(clock_.now())) {
+        r.mandate = mandate_.source();
+        r.mandate_left = mandate_.left(clock_.now());
+    }
+    r.candidates_version = state_.candidates.version;
+    r.promised = promised_left();
+    r.withheld = withheld_;
+}
+
+}  // namespace matriarch::agent

@@ -1,0 +1,169 @@
+#include "agent/mandate.h"
+
+#include <algorithm>
+
+namespace matriarch::agent {
+namespace {
+
+// From SIGKILL until the last process is gone; measured 3 to 20 ms, more while the machine is busy.
+constexpr Duration kFenceLead = milliseconds(150);
+constexpr Duration kAskEvery = milliseconds(250);
+constexpr milliseconds kLeastPatience{200};
+
+}  // namespace
+
+void Mandate::sit(const Seat& seat) {
+    if (seat == seat_) return;
+    const bool same_game = seat.epoch == seat_.epoch && seat.epoch_id == seat_.epoch_id;
+    if (!same_game) {
+        const auto last_round = last_round_;
+        *this = Mandate();
+        last_round_ = last_round;
+    }
+    // Only the promises of all members of one and the same set count together.
+    if (seat.candidates != seat_.candidates) round_.reset();
+    seat_ = seat;
+}
+
+// --- the ways ---------------------------------------------------------------------------------
+
+std::optional<std::string> Mandate::take(const Grant& grant, TimePoint now) {
+    const TimePoint reading{grant.reading};
+    if (grant.epoch != seat_.epoch || grant.epoch_id != seat_.epoch_id)
+        return "it is for another epoch";
+    if (grant.epoch <= seat_.fenced) return "the epoch was fenced";
+    if (rejected_) return "the record names another master";
+    if (reading > now) return "its clock reading is in the future";
+    granted_ = true;
+    // Whoever granted after we saw the record close has opened it again.
+    if (closed_ && reading >= *closed_) closed_.reset();
+    prolong(reading, grant.ttl, MandateSource::Grant);
+    return {};
+}
+
+void Mandate::record_said(RecordWord word, milliseconds ttl, TimePoint sent, TimePoint now) {
+    if (record_sent_ && sent == *record_sent_) record_waits_ = false;
+    switch (word) {
+        case RecordWord::Nothing:
+            return;
+        case RecordWord::Renewed:
+            return prolong(sent, ttl, MandateSource::Record);
+        case RecordWord::Ends:
+            closed_ = now;
+            return;
+        case RecordWord::Rejected:
+            rejected_ = true;
+            return;
+    }
+}
+
+void Mandate::member_said(std::uint64_t round, const PodUid& pod, bool promised) {
+    if (!round_ || round_->number != round) return;
+    if (!promised) {
+        round_->over = true;
+        return;
+    }
+    round_->missing.erase(pod);
+    // A member that refused stays missing, so this round can't be completed by others.
+    if (!round_->missing.empty()) return;
+    round_->over = true;
+    // `closed` ends this way, too.
+    if (!closed_) prolong(round_->sent, seat_.ttl, MandateSource::Promises);
+}
+
+void Mandate::prolong(TimePoint from, Duration length, MandateSource source) {
+    if (!granted_ || rejected_ || seat_.epoch <= seat_.fenced) return;
+    if (from + length <= deadline_) return;
+    from_ = from;
+    deadline_ = from + length;
+    source_ = source;
+    if (source != MandateSource::Grant) hurry_ = false;
+}
+
+// --- asking -----------------------------------------------------------------------------------
+
+bool Mandate::may_ask(TimePoint now) const {
+    return seat_.serves && granted_ && !rejected_ && !closed_ && !alone() && holds(now);
+}
+
+TimePoint Mandate::half_time() const {
+    return from_ + (deadline_ - from_) / 2;
+}
+
+milliseconds Mandate::patience() const {
+    return std::max(seat_.ttl / 3, kLeastPatience);
+}
+
+bool Mandate::record_due(TimePoint now) const {
+    if (!record_sent_) return true;
+    return now >= *record_sent_ + (record_waits_ ? Duration(patience()) : kAskEvery);
+}
+
+bool Mandate::round_due(TimePoint now) const {
+    if (!seat_.candidates.known()) return false;
+    if (!round_) return true;
+    return now >= round_->sent + (round_->over ? kAskEvery : Duration(patience()));
+}
+
+Mandate::Questions Mandate::ask(TimePoint now) {
+    Questions out;
+    if (!may_ask(now) || (!hurry_ && now < half_time())) return out;
+    if (record_due(now)) {
+        out.record = record_waits_ = true;
+        record_sent_ = now;
+    }
+    if (round_due(now)) {
+        round_ = Round{++last_round_, now, {}, false};
+        for (const auto& member : seat_.candidates.members) round_->missing.insert(member.pod);
+        out.round = last_round_;
+    }
+    return out;
+}
+
+// --- what is held -----------------------------------------------------------------------------
+
+bool Mandate::alone() const {
+    return seat_.candidates.known() && seat_.candidates.members.empty() &&
+           seat_.epoch > seat_.fenced;
+}
+
+bool Mandate::holds(TimePoint now) const {
+    return alone() || (!rejected_ && seat_.epoch > seat_.fenced && now < fence_at());
+}
+
+TimePoint Mandate::deadline() const {
+    if (alone()) return TimePoint::max();
+    return rejected_ ? TimePoint() : deadline_;
+}
+
+TimePoint Mandate::fence_at() const {
+    if (alone()) return TimePoint::max();
+    return deadline() - std::min<Duration>(kFenceLead, seat_.ttl / 10);
+}
+
+MandateSource Mandate::source() const {
+    return alone() ? MandateSource::Alone : source_;
+}
+
+milliseconds Mandate::left(TimePoint now) const {
+    if (alone() || !holds(now)) return milliseconds(0);
+    return std::chrono::duration_cast<milliseconds>(deadline() - now);
+}
+
+bool Mandate::renewed_since(TimePoint when) const {
+    return alone() || (from_ >= when &&
+                       (source_ == MandateSource::Record || source_ == MandateSource::Promises));
+}
+
+TimePoint Mandate::wake(TimePoint now) const {
+    if (alone() || !holds(now)) return TimePoint::max();
+    TimePoint at = fence_at();
+    if (!may_ask(now)) return at;
+    if (!hurry_ && now < half_time()) return std::min(at, half_time());
+    if (record_sent_)
+        at = std::min(at, *record_sent_ + (record_waits_ ? Duration(patience()) : kAskEvery));
+    if (round_) at = std::min(at, round_->sent + (round_->over ? kAskEvery : Duration(patience())));
+    return at;
+}
+
+}  // namespace matriarch::agent
