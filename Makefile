@@ -10,7 +10,7 @@ export PATH := $(PATH):/usr/local/go/bin:/usr/lib/go/bin
 export PYTHONDONTWRITEBYTECODE = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build unit integration e2e test demo demo-down sanitize format format-check \
+.PHONY: help setup build unit integration e2e test demo demo-down gauntlet sanitize format format-check \
         lint image manifests manifests-check clean
 
 help: ## Show this list
@@ -45,6 +45,10 @@ demo: ## Install on a real Kubernetes, lose the master, and watch (KUBECONFIG an
 
 demo-down: ## Remove everything that the demo made
 	@$(PYTHON) tests/demo/demo.py down
+
+gauntlet: ## Run 50 faults against real PostgreSQL, counting lost rows (CASE="12 25" RUNS=20 SHORT=1)
+	@tests/setup.sh all
+	@$(PYTHON) tests/gauntlet/gauntlet.py $(if $(RUNS),--runs $(RUNS)) $(if $(SHORT),--short) $(CASE)
 
 sanitize: ## Run unit and integration tests under ASan with UBSan, and under TSan
 	@tests/setup.sh all

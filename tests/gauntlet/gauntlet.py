@@ -1,0 +1,149 @@
+#!/usr/bin/python3
+"""make gauntlet: faults against a real cluster, counted.
+
+  gauntlet.py                   every case, 3 runs each; writes docs/gauntlet.md
+  gauntlet.py --runs 20 12 25   these cases, all their variants
+  gauntlet.py --short           the quick ones
+  gauntlet.py --list
+
+Results: a table here, build/gauntlet/results.json, and what was seen of each failed run in
+build/gauntlet/failures. The exit status is 1 if a case failed. It needs root, as the lab does.
+"""
+
+import argparse
+import contextlib
+import os
+import signal
+import sys
+import time
+import traceback
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+sys.dont_write_bytecode = True
+sys.path[:0] = [str(HERE)] + [str(ROOT / "tests" / part) for part in ("e2e", "demo", "tools")]
+
+import case as catalogue  # noqa: E402
+from arena import Arena  # noqa: E402
+from cases import disk, network, operator, process, rejoin, replication  # noqa: E402, F401
+from install import keep  # noqa: E402
+from report import Row, circumstances, summary, text_table, write_json, write_markdown  # noqa: E402
+from run import Run  # noqa: E402
+
+BUILD = ROOT / "build" / "gauntlet"
+FAILURES = BUILD / "failures"
+DOCUMENT = ROOT / "docs" / "gauntlet.md"
+
+
+def say(text=""):
+    print(text, flush=True)
+
+
+def options():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("cases", nargs="*", help="numbers, such as 12 or 25c; none: all")
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--short", action="store_true", help=f"only {', '.join(catalogue.SHORT)}")
+    parser.add_argument("--waiting", action="store_true", help="also those that wait for something, as far as they go")
+    parser.add_argument("--write", action="store_true", help="write docs/gauntlet.md although not all cases ran")
+    parser.add_argument("--list", action="store_true")
+    parser.add_argument("--image", default=os.environ.get("IMAGE"), help="an image of the lab's store, instead of a build")
+    return parser.parse_args()
+
+
+def one_line(case, result, runs):
+    def ms(value):
+        return f"{value:,} ms" if value is not None else "?"
+    outages = "" if case.bare else (f"out {ms(result.uri)} by URI, {ms(result.service)} by Service; "
+                                    f"{result.acknowledged:,} rows, {result.lost} lost, {result.double} double; ")
+    load = os.getloadavg()[0]
+    return (f"{case.number:>4} {result.number}/{runs}  {'pass' if result.passed else 'FAIL'}  {outages}"
+            f"{result.seconds:.0f} s, load {load:.1f}"
+            + "".join(f"\n           {reason[:400]}" for reason in result.reasons))
+
+
+def keep_what_was_seen(arena, run):
+    FAILURES.mkdir(parents=True, exist_ok=True)
+    path = FAILURES / f"{run.case.number}-{run.result.number}.log"
+    with open(path, "w") as out:
+        out.write("\n".join(run.result.reasons + run.result.notes) + "\n\n")
+        if hasattr(run, "seen"):
+            at = getattr(run, "fault_at", 0)
+            for state in run.seen.records + run.seen.routes:
+                out.write(f"{state['at'] - at:+9.3f} s  {({k: v for k, v in state.items() if k != 'at'})}\n")
+            for word in run.probes.words:
+                out.write(f"{word['at'] - at:+9.3f} s  {word['kind']} {word['session']} {word['instance']}: {word['word']}\n")
+        try:
+            for line in arena.diagnosis():
+                out.write(line + "\n")
+        except Exception:  # what is shown of a failure must not hide it
+            out.write(traceback.format_exc())
+
+
+def play(arena, case, runs):
+    """All runs of a case. One that fails leaves nothing to the next: healed, and a cluster of its own."""
+    results = []
+    for number in range(1, runs + 1):
+        run = Run(arena, case, number)
+        result = run.play()
+        results.append(result)
+        say(one_line(case, result, runs))
+        if not result.passed:
+            keep_what_was_seen(arena, run)
+            with contextlib.suppress(AssertionError):
+                arena.machine.heal()
+            arena.spec = None
+    return results
+
+
+def main():
+    chosen = options()
+    every = catalogue.select(catalogue.CASES)
+    cases = (catalogue.select(chosen.cases) if chosen.cases else
+             catalogue.select(catalogue.SHORT, exactly=True) if chosen.short else every)
+    if chosen.list:
+        for case in cases:
+            say(f"{case.number:>4}  {case.title}" + (f"  (waits for {case.waits_for})" if case.waits_for else ""))
+        return 0
+    if os.geteuid() != 0:
+        os.execvp("sudo", ["sudo", "--preserve-env", sys.executable, *sys.argv])
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, interrupted)
+    results = {case.number: [] for case in cases}
+    arena = Arena(chosen.image, say)
+    began = time.monotonic()
+    try:
+        arena.up()
+        for case in cases:
+            if case.waits_for and not chosen.waiting:
+                say(f"{case.number:>4}      not run: waits for {case.waits_for}")
+                continue
+            say(f"{case.number:>4} {case.title}")
+            results[case.number] = play(arena, case, chosen.runs)
+            conclude(cases, results, arena)
+    except KeyboardInterrupt:
+        say("interrupted")
+    finally:
+        arena.down(keep())
+    rows = conclude(cases, results, arena)
+    say(f"\n{text_table(rows)}\n\n{summary(rows)}; {(time.monotonic() - began) / 60:.0f} minutes")
+    whole = len(cases) == len(every) and all(row.results or row.case.waits_for for row in rows)
+    if whole or chosen.write:
+        write_markdown(DOCUMENT, rows, circumstances(getattr(arena, "image", "")))
+    return 1 if any(row.failed for row in rows) or not any(row.results for row in rows) else 0
+
+
+def conclude(cases, results, arena):
+    """Written after each case, so that an interrupted night is not lost."""
+    rows = [Row(case, results[case.number]) for case in cases]
+    write_json(BUILD / "results.json", rows, circumstances(getattr(arena, "image", "")))
+    return rows
+
+
+def interrupted(*_):
+    raise KeyboardInterrupt  # so that every `finally` takes down what it started
+
+
+if __name__ == "__main__":
+    sys.exit(main())
