@@ -145,7 +145,7 @@ Result<Duration> Reconciler::look(Look& look) {
     if (plan.master_failed && !memory.master_failed_since) {
         memory.master_failed_since = now;
         const auto* master = look.seen.find(look.seen.record->holder);
-        const bool heard = master && master->report;
+        const bool heard = master && master->report && master->reachable;
         story_.master_failed(cluster, memory, look.seen,
                              heard
                                  ? "PostgreSQL is " + std::string(to_string(master->report->state))
