@@ -50,6 +50,9 @@ void Agent::begin() {
         if (goal_->order.withhold) withheld_ = goal_->order.epoch;
         log::info("takes up the stored goal", {{"goal", to_string(goal_->order.kind)}});
     }
+    mandate_.sit(seat());
+    // A cluster of one needs nobody's word to go on.
+    if (state_.goal && makes_master(state_.goal->kind) && mandate_.alone()) start_by_itself();
     main_job_ = begin_job(InspectJob{});
     v_.job = Job(InspectJob{}).index();
     publish();
@@ -85,7 +88,7 @@ void Agent::step() {
         refresh();
         keep_mandate();
         const Decision decision = think(v_, goal_, slot_, clock_.now());
-        wake_ = std::min(decision.wake, mandate_.wake(clock_.now()));
+        wake_ = std::min(decision.wake, mandate_wake());
         if (v_.restart || progress_.kind == OrderKind::Restart) {
             if (progress_.kind == OrderKind::Restart && progress_.state == OrderState::Working) {
                 const bool back = !v_.restart && v_.run == Run::Up && v_.server;
@@ -101,6 +104,7 @@ void Agent::step() {
         if (!acted) break;
     }
     upkeep();
+    watch_vitals();
     if (v_.ending) end_as_master();
     publish();
 }
@@ -197,6 +201,7 @@ bool Agent::start(Role role) {
     v_.must_check = false;
     v_.data_fresh = false;
     v_.restart = false;
+    mandate_trouble_.clear();
     log::info("starts PostgreSQL", {{"role", postgres::to_string(role)}, {"epoch", state_.epoch}});
     return true;
 }

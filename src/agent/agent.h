@@ -75,6 +75,7 @@ class Agent {
     void on_event(JobEnded& event);
     void on_event(JobProgress& event);
     void on_event(Probed& event);
+    void on_event(Knocked& event);
     void on_event(RecordAnswered& event);
     void on_event(PromiseAnswered& event);
     void main_job_ended(JobEnded& event);
@@ -98,10 +99,20 @@ class Agent {
     void keep_mandate();
     void ask_ways(TimePoint now);
     void lose();
+    void say_once(std::string& last, const char* what, const std::string& why) const;
+    TimePoint mandate_wake() const;
+    TimePoint operator_away_at() const;
+    void master_died();
+    bool may_start_itself() const;
+    void start_by_itself();
+    void tend_own_start();
     std::optional<std::string> no_promise(const PromiseRequest& request,
                                           const std::string& asker) const;
     milliseconds promised_left() const;
     void fill_mandate(Report& report) const;
+    // Since when something is under way that will be news, and what it is by then.
+    void fill_vitals(Report& report) const;
+    void watch_vitals();
 
     // Deciding and doing.
     void step();
@@ -133,12 +144,18 @@ class Agent {
     std::string state_trouble_;  // why the stored state is unusable
     LocalView v_;
     Mandate mandate_;
+    std::string mandate_trouble_;                                   // why the last one ended
+    std::string grant_trouble_, record_trouble_, promise_trouble_;  // as logged last
     Epoch run_epoch_;                   // by whose mandate the server serves, or served last
     bool promotion_triggered_ = false;  // in this run
     TimePoint killing_since_;
     Epoch withheld_;            // no promise for epochs up to this one
     TimePoint promised_until_;  // no promotion after an expiry before
     std::optional<TimePoint> last_poll_;
+    // The bounded start without an order, once in an epoch: the master that died, and since when it
+    // is being started.
+    Epoch died_, started_itself_;
+    std::optional<TimePoint> own_start_;
     CandidateSet expected_;  // by ways_
     std::optional<Goal> goal_;
     OrderProgress progress_;
@@ -151,7 +168,7 @@ class Agent {
     std::uint64_t generation_ = 0;  // of the run that is on
     std::optional<ConfigFiles> written_;
     postgres::ServerConfig written_server_;
-    std::optional<TimePoint> last_sample_, last_accept_, last_stream_;
+    std::optional<TimePoint> last_sample_, last_stream_, silent_since_;
     Lsn last_flush_;
     Timeline last_timeline_;
 

@@ -43,7 +43,9 @@ void Agent::on_event(PostmasterEnded& event) {
         if (goal_ && goal_->order.kind != OrderKind::Fence) goal_.reset();
         if (had_goal && !goal_) progress_ = OrderProgress{};
     }
-    if (!was_master_ && never_up) note_failure("PostgreSQL ended at once (" + event.how + ")");
+    if (was_master_) master_died();
+    if ((!was_master_ || mandate_.alone()) && never_up)
+        note_failure("PostgreSQL ended at once (" + event.how + ")");
 }
 
 void Agent::on_event(AllGone&) {
@@ -66,7 +68,7 @@ void Agent::postgres_is_off() {
     v_.sampled_after_conf = false;
     v_.reconciled = false;
     last_sample_.reset();
-    last_accept_.reset();
+    silent_since_.reset();
     instance_.pace(Pace::Normal);
 }
 
@@ -200,9 +202,14 @@ void Agent::take_upstream(const postgres::UpstreamFacts& facts) {
     v_.last_failure = v_.must_check ? rejoin.why : "the upstream answers but does not stream";
 }
 
+void Agent::on_event(Knocked& event) {
+    if (event.generation != generation_ || v_.run == Run::Off) return;
+    silent_since_ = event.silent_since;
+    log::warn(silent_since_ ? "the postmaster does not answer" : "the postmaster answers again");
+}
+
 void Agent::on_event(Probed& event) {
     if (event.generation != generation_ || v_.run == Run::Off) return;
-    if (event.accepts) last_accept_ = event.asked_at;
     if (!event.status) return;
     const TimePoint now = clock_.now();
     auto& status = *event.status;

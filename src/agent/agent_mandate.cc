@@ -14,6 +14,10 @@ Duration remaining(TimePoint until, TimePoint now) {
     return std::max(Duration::zero(), until - now);
 }
 
+// Four polls are missed in so long a time; sooner where the mandate is short, since it must still
+// be prolonged after that.
+constexpr Duration kAway = seconds(2);
+
 }  // namespace
 
 // --- polls and grants -------------------------------------------------------------------------
@@ -45,8 +49,14 @@ void Agent::take(const Grant& grant) {
     // The mandate counts anyhow; the set counts, and is shown, once it is on disk.
     if (next != state_) (void)save(std::move(next), "the candidate set");
     mandate_.sit(seat());
-    if (const auto why = mandate_.take(grant, clock_.now()))
-        log::warn("a grant counts for nothing", {{"why", *why}, {"epoch", grant.epoch}});
+    const auto why = mandate_.take(grant, clock_.now());
+    say_once(grant_trouble_, "a grant counts for nothing", why.value_or(""));
+}
+
+// These come several times a second.
+void Agent::say_once(std::string& last, const char* what, const std::string& why) const {
+    if (!why.empty() && why != last) log::warn(what, {{"why", why}, {"epoch", state_.epoch}});
+    last = why;
 }
 
 bool Agent::save(State next, const char* what) {
@@ -75,7 +85,7 @@ Seat Agent::seat() const {
     s.fenced = state_.fenced;
     s.candidates = state_.candidates;
     s.ttl = state_.ttl;
-    s.serves = v_.run == Run::Up && v_.server && !v_.server->in_recovery;
+    s.serves = own_start_ || (v_.run == Run::Up && v_.server && !v_.server->in_recovery);
     return s;
 }
 
@@ -99,10 +109,16 @@ void Agent::keep_mandate() {
     } else if (v_.run == Run::Off && !v_.processes_left && state_.fenced >= v_.lost) {
         v_.lost = Epoch();
     }
-    v_.may_serve = may_serve();
+    tend_own_start();
+    v_.may_serve = may_serve() && (!own_start_ || mandate_.renewed_since(*own_start_));
     v_.epoch = state_.epoch;
     ask_ways(now);
     guard_.dead_by(as_master() ? mandate_.deadline() : TimePoint::max());
+}
+
+TimePoint Agent::mandate_wake() const {
+    const TimePoint at = mandate_.wake(clock_.now());
+    return may_start_itself() ? std::min(at, operator_away_at()) : at;
 }
 
 void Agent::ask_ways(TimePoint now) {
@@ -110,6 +126,7 @@ void Agent::ask_ways(TimePoint now) {
         expected_ = state_.candidates;
         ways_.expect(expected_.members);
     }
+    mandate_.sit(seat());
     const auto questions = mandate_.ask(now);
     const Deadline deadline{now + mandate_.patience()};
     if (questions.record) ways_.renew_record(claim(), now, deadline);
@@ -127,19 +144,69 @@ void Agent::ask_ways(TimePoint now) {
 void Agent::lose() {
     if (v_.lost.value != 0) return;
     v_.lost = run_epoch_.value != 0 ? run_epoch_ : state_.epoch;
-    log::warn("the mandate is over",
-              {{"epoch", v_.lost},
-               {"why", mandate_.rejected() ? "the record names another" : "it ran out"}});
+    mandate_trouble_ = mandate_.rejected() ? "the record names another master"
+                                           : "the mandate ran out: neither the operator nor the "
+                                             "record nor all slaves prolonged it";
+    log::warn("the mandate is over", {{"epoch", v_.lost}, {"why", mandate_trouble_}});
     if (!goal_ || !makes_master(goal_->order.kind) || goal_->order.epoch > v_.lost) return;
     goal_.reset();
     progress_.state = OrderState::Failed;
-    progress_.message = "the mandate ran out";
+    progress_.message = mandate_trouble_;
 }
+
+// --- the bounded start ------------------------------------------------------------------------
+
+TimePoint Agent::operator_away_at() const {
+    if (!last_poll_) return TimePoint();
+    return *last_poll_ + std::min<Duration>(kAway, state_.ttl * 2 / 3);
+}
+
+// A serving master's postmaster died. Alone there is nobody else to serve, and nobody to ask.
+void Agent::master_died() {
+    if (run_epoch_ != state_.epoch || v_.ending) return;
+    died_ = state_.epoch;
+    if (mandate_.alone()) start_by_itself();
+}
+
+// Once in an epoch, while its mandate lasts.
+bool Agent::may_start_itself() const {
+    return died_.value != 0 && died_ == state_.epoch && started_itself_ != state_.epoch && !goal_ &&
+           !own_start_ && v_.run == Run::Off && !v_.ending && may_serve();
+}
+
+void Agent::tend_own_start() {
+    const bool away = clock_.now() >= operator_away_at();
+    if (may_start_itself() && away) start_by_itself();
+    if (!own_start_) return;
+    if (v_.run == Run::Up) {
+        own_start_.reset();
+    } else if (v_.run == Run::Off && !mandate_.alone() && (!away || !may_serve())) {
+        // The operator is back and decides, or nobody prolonged the mandate.
+        log::info("gives up its own start");
+        own_start_.reset();
+        goal_.reset();
+    }
+}
+
+void Agent::start_by_itself() {
+    log::warn("starts PostgreSQL as master by itself",
+              {{"epoch", state_.epoch}, {"alone", mandate_.alone()}});
+    started_itself_ = state_.epoch;
+    died_ = Epoch();
+    own_start_ = clock_.now();
+    mandate_.hurry();
+    Order order;
+    order.kind = OrderKind::Lead;
+    order.epoch = state_.epoch;
+    order.epoch_id = state_.epoch_id;
+    goal_ = Goal{std::move(order), clock_.now()};
+}
+
+// --- answers ----------------------------------------------------------------------------------
 
 void Agent::on_event(RecordAnswered& event) {
     if (event.claim != claim()) return;
-    if (event.word != RecordWord::Renewed && !event.why.empty())
-        log::warn("the record is not renewed", {{"why", event.why}});
+    say_once(record_trouble_, "the record is not renewed", event.why);
     mandate_.record_said(event.word, event.ttl, event.sent, clock_.now());
 }
 
@@ -148,9 +215,8 @@ void Agent::on_event(PromiseAnswered& event) {
     // Another pod under the same name is not the member that was asked.
     const bool promised = answer.promised && answer.pod == event.member.pod;
     if (!promised)
-        log::warn("no promise", {{"member", event.member.instance},
-                                 {"why", answer.reason},
-                                 {"its_epoch", answer.epoch}});
+        say_once(promise_trouble_, "no promise",
+                 event.member.instance.value + ": " + answer.reason);
     mandate_.member_said(answer.round, event.member.pod, promised);
 }
 

@@ -123,6 +123,8 @@ void Agent::set_goal(const Order& order) {
     const bool same = goal_ && goal_->order.id == order.id && progress_.id == order.id &&
                       progress_.state != OrderState::Failed &&
                       goal_->order.upstream == order.upstream;
+    own_start_.reset();
+    died_ = Epoch();
     withheld_ = order.kind == OrderKind::Halt && order.withhold ? order.epoch : Epoch();
     if (order.kind == OrderKind::Initialize) v_.has_config = true;
     v_.initialized_here =

@@ -5,6 +5,7 @@
 #include <cstdio>
 
 #include "agent/agent.h"
+#include "agent/vitals.h"
 
 namespace matriarch::agent {
 namespace {
@@ -31,6 +32,8 @@ Report essence(Report r) {
     r.mandate_left = r.promised = r.stream_age = milliseconds(0);
     for (auto& stream : r.streams) stream.sent = stream.flush = stream.replay = Lsn();
     for (auto& slot : r.slots) slot.restart = Lsn();
+    r.frozen = milliseconds(r.frozen >= kFrozenIsNews);
+    r.disk_stalled = milliseconds(r.disk_stalled >= kStallIsNews);
     // Clone progress counts megabytes.
     if (r.order.state == OrderState::Working) r.order.message.clear();
     return r;
@@ -65,6 +68,27 @@ PostgresState Agent::postgres_state() const {
     return PostgresState::Stopped;
 }
 
+void Agent::fill_vitals(Report& r) const {
+    if (v_.run == Run::Off) return;
+    const auto age = [now = clock_.now()](const std::optional<TimePoint>& since) {
+        return since && *since < now ? std::chrono::duration_cast<milliseconds>(now - *since)
+                                     : milliseconds(0);
+    };
+    r.frozen = age(silent_since_);
+    if (as_master()) r.disk_stalled = age(instance_.disk_busy_since());
+}
+
+// They become news by time alone.
+void Agent::watch_vitals() {
+    instance_.watch_disk(as_master());
+    const TimePoint now = clock_.now();
+    const auto news_at = [&](const std::optional<TimePoint>& since, Duration age) {
+        if (since && now < *since + age) wake_ = std::min(wake_, *since + age);
+    };
+    news_at(silent_since_, kFrozenIsNews);
+    if (as_master()) news_at(instance_.disk_busy_since(), kStallIsNews);
+}
+
 void Agent::fill_server(Report& r) const {
     if (!v_.server) return;
     const auto& s = *v_.server;
@@ -74,6 +98,11 @@ void Agent::fill_server(Report& r) const {
     r.received = s.received;
     r.replayed = s.replayed;
     r.receiving = s.in_recovery && s.receiving;
+    if (r.receiving) {
+        r.stream_age = s.stream_age;
+        if (last_sample_)
+            r.stream_age += std::chrono::duration_cast<milliseconds>(now - *last_sample_);
+    }
     if (r.receiving && goal_ && goal_->order.upstream) r.upstream = goal_->order.upstream->instance;
     r.streams = s.streams;
     r.slots = s.slots;
@@ -85,7 +114,6 @@ void Agent::fill_server(Report& r) const {
         if (!s.receiving && last_stream_)
             r.lag = std::max(r.lag, std::chrono::duration_cast<milliseconds>(now - *last_stream_));
     }
-    // An established connection does not see a frozen postmaster; a fresh one does.
     const bool sampled = last_sample_ && now - *last_sample_ < kSampleStale;
     if (!sampled) return;
     r.in_recovery = s.in_recovery ? Known::Yes : Known::No;
@@ -118,12 +146,15 @@ Report Agent::report() const {
     r.clean_shutdown = off && v_.data_fresh && v_.data.clean_shutdown;
     if (off && v_.data_fresh) r.end_of_wal = v_.data.end_of_wal;
     fill_server(r);
+    fill_vitals(r);
     r.order = progress_;
     if (state_.config) r.config_hash = state_.config->hash();
     r.parameter_troubles = parameter_troubles_;
     r.memory = resident_memory();
     if (!state_trouble_.empty())
         r.trouble = state_trouble_;
+    else if (!mandate_trouble_.empty())
+        r.trouble = mandate_trouble_;
     else if (dead_)
         r.trouble = "PostgreSQL ended by itself (" + end_of_last_run_ + ")";
     else if (v_.data.kind == DataFacts::Kind::Broken && v_.run == Run::Off)

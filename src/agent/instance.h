@@ -102,10 +102,13 @@ struct Probed {
     std::uint64_t generation = 0;  // of the server that was asked
     TimePoint asked_at;
     Result<postgres::ServerStatus> status;
-    bool accepts = false;  // the postmaster took a fresh connection lately
 };
-using Event = std::variant<PostmasterEnded, AllGone, JobEnded, JobProgress, Probed, RecordAnswered,
-                           PromiseAnswered>;
+struct Knocked {  // told when it changes
+    std::uint64_t generation = 0;
+    std::optional<TimePoint> silent_since;  // the postmaster takes no fresh connection
+};
+using Event = std::variant<PostmasterEnded, AllGone, JobEnded, JobProgress, Probed, Knocked,
+                           RecordAnswered, PromiseAnswered>;
 
 enum class Pace { Normal, Promotion };
 
@@ -137,6 +140,9 @@ class Instance {
     virtual void begin(JobId id, Job job) = 0;
     virtual void cancel(JobId id) = 0;
     virtual void pace(Pace pace) = 0;
+    // While a master serves, tiny writes tell whether the volume stalls: since when one waits.
+    virtual void watch_disk(bool on) = 0;
+    virtual std::optional<TimePoint> disk_busy_since() const = 0;
     // Keeps a flush position for InspectJob over a crash of the agent; cheap, not durable.
     virtual void remember_flush(Timeline timeline, Lsn flushed) = 0;
 };

@@ -52,10 +52,15 @@ LocalInstance::LocalInstance(LocalWorld world, Loop& loop, const Clock& clock, D
       lock_(world_.paths.lock()),
       supervisor_(world_.paths.lock()),
       probe_(world_.layout.socket_dir, world_.layout.port, world_.paths.data() + "/postmaster.pid",
-             clock, [this](Probed probed) {
+             clock,
+             [this](Probed probed) {
                  loop_.post(
                      [this, event = std::move(probed)]() mutable { deliver_(std::move(event)); });
-             }) {}
+             }),
+      knock_(world_.layout.socket_dir + "/.s.PGSQL." + std::to_string(world_.layout.port),
+             world_.paths.data() + "/postmaster.pid", clock,
+             [this](Knocked knocked) { loop_.post([this, knocked] { deliver_(knocked); }); }),
+      disk_(world_.paths.pulse(), clock) {}
 
 LocalInstance::~LocalInstance() {
     for (auto& [id, job] : jobs_) *job.stop = true;
@@ -170,6 +175,7 @@ Result<std::uint64_t> LocalInstance::start(Role role, const ConfigFiles& files) 
     auto pid = supervisor_.spawn(spec, [this, generation](int status) {
         if (generation == generation_) postmaster_ = 0;
         probe_.rest();
+        knock_.rest();
         // Posted, since reap() also runs inside a call of the agent's.
         loop_.post([this, generation, how = describe_exit(status)] {
             deliver_(PostmasterEnded{generation, how});
@@ -178,6 +184,7 @@ Result<std::uint64_t> LocalInstance::start(Role role, const ConfigFiles& files) 
     if (!pid) return pid.error();
     postmaster_ = *pid;
     probe_.watch(generation);
+    knock_.watch(generation, postmaster_);
     return generation;
 }
 
@@ -195,6 +202,7 @@ void LocalInstance::kill_round(TimePoint give_up) {
     if (found == 0 && lock_.ours()) {
         supervisor_.reap();
         probe_.rest();
+        knock_.rest();
         loop_.post([this] { deliver_(AllGone{}); });
         return;
     }

@@ -17,6 +17,7 @@
 #include "agent/probe.h"
 #include "agent/process_lock.h"
 #include "agent/supervisor.h"
+#include "agent/vitals.h"
 #include "postgres/binaries.h"
 
 namespace matriarch::agent {
@@ -65,6 +66,8 @@ class LocalInstance final : public Instance {
     void begin(JobId id, Job job) override;
     void cancel(JobId id) override;
     void pace(Pace pace) override { probe_.pace(pace); }
+    void watch_disk(bool on) override { disk_.watch(on); }
+    std::optional<TimePoint> disk_busy_since() const override { return disk_.busy_since(); }
     void remember_flush(Timeline timeline, Lsn flushed) override;
 
   private:
@@ -85,6 +88,8 @@ class LocalInstance final : public Instance {
     ProcessLock lock_;
     Supervisor supervisor_;
     Probe probe_;
+    KnockWatch knock_;
+    DiskWatch disk_;
     std::uint64_t generation_ = 0;
     pid_t postmaster_ = 0;
     bool lock_was_ours_ = false;

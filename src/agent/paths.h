@@ -20,6 +20,7 @@ struct Paths {
 
     std::string agent() const { return root + "/agent"; }
     std::string state() const { return agent() + "/state.json"; }
+    std::string pulse() const { return agent() + "/pulse"; }
     std::string flush() const { return agent() + "/flush"; }
     std::string rewinding() const { return agent() + "/rewinding"; }
     std::string diverged() const { return agent() + "/diverged"; }

@@ -12,8 +12,7 @@ constexpr Duration kInterval = milliseconds(150);
 constexpr Duration kConnecting = milliseconds(10);  // until the first answer of a start
 constexpr Duration kHurried = milliseconds(5), kHurryFor = milliseconds(1000);
 constexpr Duration kPromotion = milliseconds(2);
-constexpr Duration kKnockEvery = seconds(1);
-constexpr Duration kAnswerIn = seconds(2), kKnockIn = milliseconds(500);
+constexpr Duration kAnswerIn = seconds(2);
 
 // The postmaster writes its state into the last line of its pid file (miscadmin.h,
 // PM_STATUS_READY): asking it by connections would fill its log with "the database system is
@@ -78,10 +77,8 @@ Duration Probe::interval(TimePoint now, bool connected) const {
 void Probe::run() {
     std::optional<postgres::Connection> connection;
     std::uint64_t generation = 0;
-    TimePoint knocked;
-    bool accepts = false, in_recovery = true;
+    bool in_recovery = true;
     const auto options = postgres::local_options(socket_dir_, port_, true, "matriarch-probe");
-    const std::string socket = socket_dir_ + "/.s.PGSQL." + std::to_string(port_);
     while (true) {
         Pace pace;
         {
@@ -106,12 +103,10 @@ void Probe::run() {
             if (!says_ready(pid_file_)) continue;
             auto opened = postgres::Connection::open(options, deadline, clock_);
             if (!opened) {
-                deliver_({generation, asked, opened.error(), false});
+                deliver_({generation, asked, opened.error()});
                 continue;
             }
             connection = std::move(*opened);
-            accepts = true;
-            knocked = asked;
             in_recovery = true;
         }
         // During a promotion only the end of recovery matters, and every millisecond.
@@ -119,14 +114,10 @@ void Probe::run() {
             const auto still = read_in_recovery(*connection, deadline);
             if (still && *still) continue;
         }
-        if (asked - knocked >= kKnockEvery) {
-            knocked = asked;
-            accepts = postgres::knock(socket, Deadline{asked + kKnockIn}, clock_).ok();
-        }
         auto status = read_status(*connection, deadline);
         if (!status) connection.reset();
         if (status) in_recovery = status->in_recovery;
-        deliver_({generation, asked, std::move(status), accepts});
+        deliver_({generation, asked, std::move(status)});
     }
 }
 

@@ -1,8 +1,8 @@
 // Probe: looks at the local server, on a thread of its own, as long as one runs.
 //
 // A persistent walsender connection sampled every 150 ms (each few milliseconds while something is
-// awaited), and, since that is blind to a frozen postmaster, a fresh knock every second. Every wait
-// has a deadline; results go to `deliver` as Probed events. Methods are safe from any thread.
+// awaited). That is blind to a frozen postmaster: see vitals.h. Every wait has a deadline; results
+// go to `deliver` as Probed events. Methods are safe from any thread.
 #pragma once
 
 #include <condition_variable>

@@ -276,6 +276,19 @@ std::string metrics_text(const Report& r, const std::string& cluster) {
           as_double(r.epoch.value));
     gauge("matriarch_agent_fenced_epoch", "The epoch at which it was fenced; 0: never.",
           as_double(r.fenced.value));
+    const auto as_seconds = [](milliseconds ms) { return static_cast<double>(ms.count()) / 1000; };
+    gauge("matriarch_agent_mandate_left_seconds",
+          "What is left of a master's mandate; 0: none, or it is alone and needs none.",
+          as_seconds(r.mandate_left));
+    gauge("matriarch_agent_promised_seconds",
+          "For so long a promise forbids this slave a promotion after an expiry.",
+          as_seconds(r.promised));
+    gauge("matriarch_agent_postmaster_silent_seconds",
+          "For so long the postmaster has taken no connection though it should.",
+          as_seconds(r.frozen));
+    gauge("matriarch_agent_disk_stalled_seconds",
+          "For so long a tiny write to the master's volume is under way.",
+          as_seconds(r.disk_stalled));
     gauge("matriarch_agent_timeline", "PostgreSQL's timeline.", r.timeline.value);
     gauge("matriarch_agent_wal_position_bytes", "The newest WAL here, as a byte position.",
           as_double(std::max(r.flushed, r.position()).value));

@@ -25,6 +25,7 @@ struct ServerStatus {
     Lsn received, replayed;         // slave
     Timeline timeline;              // of the newest WAL here
     bool receiving = false;
+    std::chrono::milliseconds stream_age{0};  // since the last message of the stream
     Timeline receiving_timeline;
     std::string sender_host;  // where the stream comes from, as primary_conninfo named it
     int sender_port = 0;

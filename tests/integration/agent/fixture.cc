@@ -484,6 +484,10 @@ Result<postgres::Connection> Node::connect(Duration patience) {
                                       Deadline::after(lab_.clock, patience), lab_.clock);
 }
 
+bool Node::connects(Duration patience) {
+    return eventually(lab_.clock, patience, [&] { return connect(seconds(1)).ok(); });
+}
+
 std::string Node::sql(const std::string& statement) {
     auto connection = connect();
     EXPECT_TRUE(connection) << (connection ? "" : connection.error().message());

@@ -73,6 +73,8 @@ class Node {
     Upstream as_upstream() const;
     // As the application's role, over TCP and TLS.
     Result<postgres::Connection> connect(Duration patience = seconds(5));
+    // Whether it takes a connection within that time.
+    bool connects(Duration patience);
     // One value as text; fails the test if the statement fails.
     std::string sql(const std::string& statement);
     Lsn written();  // a master's position now; a report's is up to a sample old

@@ -1,7 +1,10 @@
 // The mandate, with real processes: what is not prolonged ends in time, whatever is frozen or away.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <signal.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <thread>
 
@@ -47,10 +50,20 @@ TimePoint deadline_of(const Report& r) {
     return TimePoint(r.clock_reading + r.mandate_left);
 }
 
-TimePoint wait_until_dead(Lab& lab, Node& node, TimePoint give_up) {
-    while (!node.processes().empty() && lab.clock.now() < give_up)
-        std::this_thread::sleep_for(milliseconds(1));
-    return lab.clock.now();
+// The moment in which the last of them ends. Looking at /proc takes longer than the end.
+TimePoint wait_until_dead(Lab& lab, const std::vector<pid_t>& processes, TimePoint give_up) {
+    TimePoint last = lab.clock.now();
+    for (const pid_t pid : processes) {
+        const int fd = static_cast<int>(syscall(SYS_pidfd_open, pid, 0));
+        if (fd < 0) continue;
+        pollfd wait{fd, POLLIN, 0};
+        if (poll(&wait, 1, static_cast<int>(to_ms(give_up - lab.clock.now()))) == 1)
+            last = lab.clock.now();
+        else
+            ADD_FAILURE() << "process " << pid << " lives on";
+        close(fd);
+    }
+    return last;
 }
 
 void expect_fenced_for_good(Lab& lab, Node& node) {
@@ -67,8 +80,11 @@ void expect_fenced_for_good(Lab& lab, Node& node) {
 
 // The measured end of a master whose grants have stopped, by whatever kills it.
 void expect_dead_in_time(Lab& lab, Node& node, Writer& writer, TimePoint deadline) {
+    const auto processes = node.processes();
+    EXPECT_GE(processes.size(), 5u);
     const TimePoint last = writer.write_until(deadline + seconds(5));
-    const TimePoint dead = wait_until_dead(lab, node, deadline + seconds(5));
+    const TimePoint dead = wait_until_dead(lab, processes, deadline + seconds(5));
+    EXPECT_TRUE(node.processes().empty());
     EXPECT_LT(last, deadline);
     EXPECT_LE(dead, deadline);
     print_time("last acknowledgement, before the deadline", deadline - last);
@@ -228,7 +244,7 @@ TEST(Mandate, GivenTheRecord_WhenOperatorAndSlavesAreAway_ThenItIsRenewedUntilIt
     print_time("another named in the record to the last write", last - named);
     EXPECT_LT(last - named, milliseconds(1200)) << "at the next renewal, not at the deadline";
     lab[1].wait_for("the fence", [](const Report& r) { return r.fence_confirmed; });
-    EXPECT_THAT(lab[1].log(), HasSubstr("the record names another"));
+    EXPECT_THAT(lab[1].log(), HasSubstr("the record names another master"));
 }
 
 TEST(Mandate, GivenAClosingRecord_WhenItIsSeen_ThenTheMandateRunsOut) {
@@ -253,6 +269,75 @@ TEST(Mandate, GivenAClosingRecord_WhenItIsSeen_ThenTheMandateRunsOut) {
     EXPECT_LT(last, deadline + seconds(2));
     EXPECT_EQ(api.renewals(), 0);
     lab[1].wait_for("the fence", [](const Report& r) { return r.fence_confirmed; });
+}
+
+TEST(Mandate, GivenADeadMaster_WhenTheOperatorIsAway_ThenItStartsItselfOnceByPromises) {
+    Lab lab(2);
+    BRING_UP(lab);
+    lab[1].sql("CREATE TABLE t AS SELECT generate_series(1, 1000) AS id");
+    lab.stop_granting();
+    const pid_t first = lab[1].postmaster();
+    const TimePoint killed = lab.clock.now();
+    kill(first, SIGKILL);
+    // Only the database is looked at: a poll would mean that the operator is there.
+    EXPECT_TRUE(lab[1].connects(seconds(20)));
+    print_time("postmaster killed to its own start, without polls", lab.clock.now() - killed);
+    EXPECT_NE(lab[1].postmaster(), first);
+    EXPECT_EQ(lab[1].sql("SELECT count(*) FROM t"), "1000");
+    const Report serves = lab[1].report();
+    EXPECT_EQ(serves.mandate, MandateSource::Promises);
+    EXPECT_EQ(serves.epoch, lab.epoch);
+    // A second time it waits for an order.
+    kill(lab[1].postmaster(), SIGKILL);
+    EXPECT_FALSE(lab[1].connects(seconds(5)));
+    EXPECT_EQ(lab[1].report().state, PostgresState::Dead);
+}
+
+TEST(Mandate, GivenADeadMaster_WhenTheOperatorPolls_ThenItWaitsForAnOrder) {
+    Lab lab(2);
+    BRING_UP(lab);
+    kill(lab[1].postmaster(), SIGKILL);
+    lab[1].wait_for("Dead", [](const Report& r) { return r.state == PostgresState::Dead; });
+    EXPECT_FALSE(lab[1].connects(seconds(4)));
+    EXPECT_EQ(lab[1].obey(lab[1].order(OrderKind::Lead, "Lead/again")).writable, Known::Yes);
+}
+
+TEST(Mandate, GivenAClusterOfOne_WhenPostmasterOrAgentDies_ThenItComesBackByItself) {
+    Lab lab(1);
+    BRING_UP(lab);
+    lab.stop_granting();
+    const pid_t first = lab[1].postmaster();
+    kill(first, SIGKILL);
+    EXPECT_TRUE(lab[1].connects(seconds(20)));
+    EXPECT_NE(lab[1].postmaster(), first);
+    lab[1].kill_container();
+    lab[1].start();
+    EXPECT_TRUE(lab[1].connects(seconds(20)));
+    EXPECT_EQ(lab[1].report().mandate, MandateSource::Alone);
+}
+
+TEST(Vitals, GivenAFrozenPostmaster_WhenItTakesNoConnection_ThenThatIsNews) {
+    Lab lab(2);
+    BRING_UP(lab);
+    const Report slave = lab[2].wait_for("the stream", [](const Report& r) { return r.receiving; });
+    EXPECT_LT(slave.stream_age.count(), 4000);
+    const Report before = lab[1].report();
+    EXPECT_EQ(before.frozen.count(), 0);
+    EXPECT_LT(before.disk_stalled.count(), 1000);
+    const pid_t postmaster = lab[1].postmaster();
+    const TimePoint frozen = lab.clock.now();
+    kill(postmaster, SIGSTOP);
+    const Report news = lab[1].wait_for(
+        "the news",
+        [&](const Report& r) {
+            return r.frozen >= milliseconds(1500) && r.sequence > before.sequence;
+        },
+        seconds(5));
+    print_time("postmaster frozen to the news", lab.clock.now() - frozen);
+    EXPECT_EQ(news.state, PostgresState::Running);
+    EXPECT_LT(lab.clock.now() - frozen, seconds(4));
+    kill(postmaster, SIGCONT);
+    lab[1].wait_for("its recovery", [](const Report& r) { return r.frozen.count() == 0; });
 }
 
 }  // namespace

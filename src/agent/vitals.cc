@@ -1,0 +1,154 @@
+#include "agent/vitals.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cstring>
+
+#include "agent/files.h"
+#include "postgres/connection.h"
+
+namespace matriarch::agent {
+namespace {
+
+constexpr Duration kKnockEvery = seconds(1), kKnockAgain = milliseconds(500);
+constexpr Duration kKnockIn = milliseconds(500);
+constexpr Duration kLookEvery = milliseconds(250);  // at the process's state
+constexpr Duration kWriteEvery = seconds(1);
+constexpr std::size_t kPage = 4096;
+
+// SIGSTOP, or a debugger.
+bool is_stopped(pid_t pid) {
+    const auto text = read_file("/proc/" + std::to_string(pid) + "/stat");
+    const auto bracket = text ? text->rfind(')') : std::string::npos;
+    if (bracket == std::string::npos || bracket + 2 >= text->size()) return false;
+    const char state = (*text)[bracket + 2];
+    return state == 'T' || state == 't';
+}
+
+}  // namespace
+
+// --- KnockWatch -------------------------------------------------------------------------------
+
+KnockWatch::KnockWatch(std::string socket, std::string pid_file, const Clock& clock,
+                       Deliver deliver)
+    : socket_(std::move(socket)),
+      pid_file_(std::move(pid_file)),
+      clock_(clock),
+      deliver_(std::move(deliver)),
+      thread_([this] { run(); }) {}
+
+KnockWatch::~KnockWatch() {
+    {
+        const std::lock_guard lock(mutex_);
+        stop_ = true;
+    }
+    changed_.notify_all();
+    thread_.join();
+}
+
+void KnockWatch::watch(std::uint64_t generation, pid_t postmaster) {
+    const std::lock_guard lock(mutex_);
+    generation_ = generation;
+    postmaster_ = postmaster;
+    changed_.notify_all();
+}
+
+void KnockWatch::rest() {
+    const std::lock_guard lock(mutex_);
+    generation_ = 0;
+    changed_.notify_all();
+}
+
+// Any answer is one: "too many clients" comes from a postmaster that is alive.
+bool KnockWatch::silent(pid_t postmaster) {
+    if (is_stopped(postmaster)) return true;
+    const TimePoint now = clock_.now();
+    if (now - knocked_ < (unanswered_ ? kKnockAgain : kKnockEvery)) return unanswered_;
+    // The last line of its pid file says whether it takes connections (miscadmin.h).
+    const auto pid_file = read_file(pid_file_);
+    if (!pid_file || pid_file->find("\nready") == std::string::npos) return unanswered_ = false;
+    knocked_ = now;
+    const auto answer = postgres::knock(socket_, Deadline{now + kKnockIn}, clock_);
+    return unanswered_ = !answer && answer.error().kind == ErrorKind::Timeout;
+}
+
+void KnockWatch::run() {
+    std::optional<TimePoint> since;
+    std::uint64_t generation = 0;
+    std::unique_lock lock(mutex_);
+    while (!stop_) {
+        if (generation_ != generation) {
+            generation = generation_;
+            since.reset();
+            unanswered_ = false;
+            knocked_ = clock_.now();
+        }
+        if (generation == 0) {
+            changed_.wait(lock, [this] { return stop_ || generation_ != 0; });
+            continue;
+        }
+        const pid_t postmaster = postmaster_;
+        lock.unlock();
+        const TimePoint asked = clock_.now();
+        const bool nobody = silent(postmaster);
+        const bool news = nobody != since.has_value();
+        if (news) since = nobody ? std::optional(asked) : std::nullopt;
+        if (news) deliver_({generation, since});
+        lock.lock();
+        changed_.wait_for(lock, kLookEvery, [&] { return stop_ || generation_ != generation; });
+    }
+}
+
+// --- DiskWatch --------------------------------------------------------------------------------
+
+DiskWatch::DiskWatch(std::string path, const Clock& clock)
+    : path_(std::move(path)), clock_(clock), thread_([this] { run(); }) {}
+
+DiskWatch::~DiskWatch() {
+    {
+        const std::lock_guard lock(mutex_);
+        stop_ = true;
+    }
+    changed_.notify_all();
+    thread_.join();
+}
+
+void DiskWatch::watch(bool on) {
+    const std::lock_guard lock(mutex_);
+    if (on_ == on) return;
+    on_ = on;
+    changed_.notify_all();
+}
+
+std::optional<TimePoint> DiskWatch::busy_since() const {
+    const std::int64_t since = busy_since_.load();
+    return since == 0 ? std::nullopt : std::optional(TimePoint(Duration(since)));
+}
+
+void DiskWatch::write_once() {
+    busy_since_ = clock_.now().time_since_epoch().count();
+    // An error ends at once and is PostgreSQL's to report; only what does not end is stalled.
+    const int fd = open(path_.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    if (fd >= 0) {
+        char page[kPage];
+        memset(page, 0, sizeof page);
+        if (pwrite(fd, page, sizeof page, 0) > 0) (void)fdatasync(fd);
+        close(fd);
+    }
+    busy_since_ = 0;
+}
+
+void DiskWatch::run() {
+    std::unique_lock lock(mutex_);
+    while (!stop_) {
+        changed_.wait(lock, [this] { return stop_ || on_; });
+        if (stop_) return;
+        lock.unlock();
+        write_once();
+        lock.lock();
+        changed_.wait_for(lock, kWriteEvery, [this] { return stop_ || !on_; });
+    }
+}
+
+}  // namespace matriarch::agent
