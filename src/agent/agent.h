@@ -97,7 +97,7 @@ class Agent {
     void take(const Grant& grant);
     bool save(State next, const char* what);
     void keep_mandate();
-    void ask_ways(TimePoint now);
+    void ask_ways();
     void lose();
     void say_once(std::string& last, const char* what, const std::string& why) const;
     TimePoint mandate_wake() const;

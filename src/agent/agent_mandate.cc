@@ -99,7 +99,6 @@ bool Agent::may_serve() const {
 
 // Before each decision: who may serve, whom to ask, and by when all must be dead.
 void Agent::keep_mandate() {
-    const TimePoint now = clock_.now();
     mandate_.sit(seat());
     if (as_master()) {
         if (may_serve())
@@ -112,7 +111,7 @@ void Agent::keep_mandate() {
     tend_own_start();
     v_.may_serve = may_serve() && (!own_start_ || mandate_.renewed_since(*own_start_));
     v_.epoch = state_.epoch;
-    ask_ways(now);
+    ask_ways();
     guard_.dead_by(as_master() ? mandate_.deadline() : TimePoint::max());
 }
 
@@ -121,7 +120,9 @@ TimePoint Agent::mandate_wake() const {
     return may_start_itself() ? std::min(at, operator_away_at()) : at;
 }
 
-void Agent::ask_ways(TimePoint now) {
+// The time is taken here: an own start counts only what was asked after it began.
+void Agent::ask_ways() {
+    const TimePoint now = clock_.now();
     if (as_master() && expected_ != state_.candidates) {
         expected_ = state_.candidates;
         ways_.expect(expected_.members);
