@@ -28,7 +28,7 @@ import case as catalogue  # noqa: E402
 from arena import Arena  # noqa: E402
 from cases import disk, network, operator, process, rejoin, replication  # noqa: E402, F401
 from install import keep  # noqa: E402
-from report import Row, circumstances, summary, text_table, write_json, write_markdown  # noqa: E402
+from report import Row, busy, circumstances, summary, text_table, write_json, write_markdown  # noqa: E402
 from run import Run  # noqa: E402
 
 BUILD = ROOT / "build" / "gauntlet"
@@ -57,9 +57,8 @@ def one_line(case, result, runs):
         return f"{value:,} ms" if value is not None else "?"
     outages = "" if case.bare else (f"out {ms(result.uri)} by URI, {ms(result.service)} by Service; "
                                     f"{result.acknowledged:,} rows, {result.lost} lost, {result.double} double; ")
-    load = os.getloadavg()[0]
     return (f"{case.number:>4} {result.number}/{runs}  {'pass' if result.passed else 'FAIL'}  {outages}"
-            f"{result.seconds:.0f} s, load {load:.1f}"
+            f"{result.seconds:.0f} s, load {result.load:.1f}"
             + "".join(f"\n           {reason[:400]}" for reason in result.reasons))
 
 
@@ -127,7 +126,7 @@ def main():
     finally:
         arena.down(keep())
     rows = conclude(cases, results, arena)
-    say(f"\n{text_table(rows)}\n\n{summary(rows)}; {(time.monotonic() - began) / 60:.0f} minutes")
+    say(f"\n{text_table(rows)}\n\n{summary(rows)}; {busy(rows)}; {(time.monotonic() - began) / 60:.0f} minutes")
     whole = len(cases) == len(every) and all(row.results or row.case.waits_for for row in rows)
     if whole or chosen.write:
         write_markdown(DOCUMENT, rows, circumstances(getattr(arena, "image", "")))

@@ -5,9 +5,11 @@ number on this machine, within a millisecond; kubectl exec would take a hundred.
 """
 
 import contextlib
+import http.client
 import os
 import signal
 import subprocess
+import threading
 import time
 from pathlib import Path
 
@@ -50,8 +52,12 @@ class Machine:
         raise AssertionError(f"no control group of {pod['metadata']['name']}")
 
     def processes(self, pod):
+        return self.processes_below(self.group(pod))
+
+    @staticmethod
+    def processes_below(group):
         found = []
-        for folder, _, files in os.walk(self.group(pod)):
+        for folder, _, files in os.walk(group):
             if "cgroup.procs" not in files:
                 continue
             for pid in (Path(folder) / "cgroup.procs").read_text().split():
@@ -229,6 +235,37 @@ class Machine:
     def netns(self, node=None):
         name = network.node_netns(self.settings, node) if node else self.settings.control_plane_netns
         return network.inside(name)
+
+
+class Ambush(threading.Thread):
+    """Waits for a short-lived program in an instance's pod (also one that is not there yet), and
+    strikes at its first appearance. Use it with `with`; `sprung` tells whether it came."""
+
+    def __init__(self, machine, find_pod, program, strike):
+        super().__init__(daemon=True)
+        self.machine, self.find_pod, self.program, self.strike = machine, find_pod, program, strike
+        self.sprung, self.over = threading.Event(), False
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, *_):
+        self.over = True
+
+    def run(self):
+        group = None
+        while not self.over:
+            try:
+                group = group if group and group.exists() else self.machine.group(self.find_pod())
+                found = next((one for one in self.machine.processes_below(group) if one.name == self.program), None)
+                if found:
+                    self.strike(found.pid)
+                    self.sprung.set()
+                    return
+                time.sleep(0.005)
+            except (AssertionError, KeyError, TypeError, OSError, http.client.HTTPException):
+                time.sleep(0.05)  # no such pod, or none that runs
 
 
 def until(test, seconds, every=0.002):

@@ -4,7 +4,7 @@
 A process in a network namespace of the lab. Commands come as JSON lines on standard input:
   {"instances": {"orders-1": "198.18.129.5"}}      where they are now
   {"hold": {"instance": ..., "address": ..., "count": 2}}   open sessions, kept to their end
-  {"crowd": {"instance": ..., "address": ..., "count": 40}} sessions that only occupy room
+  {"crowd": {"instance": ..., "address": ..., "count": 40}} sessions that only occupy room; 0 ends them
 Each acknowledged write is a JSON line on standard output, with the monotonic times when it was sent
 and acknowledged, the instance, and the timeline on which it was written. So is every change of what
 a session hears otherwise.
@@ -49,7 +49,7 @@ class Session:
 
     def tick(self, now):
         if self.state == "idle" and now >= self.next:
-            self.next = now + EVERY
+            self.next = now + (1.0 if self.kind == "crowd" else EVERY)
             self.connect(now)
         elif self.state == "ready" and self.kind != "crowd" and now >= self.next:
             self.next = max(self.next + EVERY, now)
@@ -75,6 +75,8 @@ class Session:
             self.drop(str(error))
 
     def advance(self):
+        if self.connection is None:  # dropped by a command meanwhile
+            return
         try:
             waits = self.connection.poll()
             now = time.monotonic()
@@ -84,7 +86,7 @@ class Session:
                 say(event="acknowledged", at=now, sent=self.since, instance=self.instance,
                     kind=self.kind, session=self.id, timeline=self.cursor.fetchone()[0])
                 self.word = "acknowledged"
-            elif self.kind == "held":
+            elif self.kind != "probe":
                 self.tell("open")
             self.state = "ready"
         except psycopg2.Error as error:
@@ -131,6 +133,11 @@ class Prober:
                     if known:
                         known.drop("another address")
                     self.probes[instance] = Session(self.options, instance, address, "probe")
+        if "crowd" in line:
+            crowd = [one for one in self.others if one.kind == "crowd"]
+            self.others = [one for one in self.others if one.kind != "crowd"]
+            for one in crowd:
+                one.drop("over")
         for kind, word in (("held", "hold"), ("crowd", "crowd")):
             if word in line:
                 what = line[word]

@@ -63,6 +63,7 @@ class Probes:
         self.options = {"user": decoded(secret, "username"), "password": decoded(secret, "password"),
                         "dbname": decoded(secret, "dbname"), "sslmode": "disable", "application_name": "gauntlet"}
         self.over = False
+        self.broken = []  # probers that had ended by themselves
         self.probers = []
 
     def start(self):
@@ -106,6 +107,9 @@ class Probes:
         return {one["instance"] for one in list(self.acknowledged) if one["sent"] > since}
 
     def end(self):
+        """Harmless when repeated."""
+        if not self.over:
+            self.broken = [one.process.poll() for one in self.probers if one.process.poll() is not None]
         self.over = True
         for one in self.probers:
             one.end()

@@ -94,9 +94,15 @@ def summary(rows):
             f"{sum(row.double for row in ran)} double writes")
 
 
+def busy(rows):
+    """The machine's own load: outages of a machine that is busy with other things are its own."""
+    loads = [one.load for row in rows for one in row.results]
+    return f"load during the runs {percentile(loads, 0.5):.1f} (p50), {max(loads):.1f} (most)" if loads else "no runs"
+
+
 def write_json(path, rows, facts):
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(facts | {"summary": summary(rows), "cases": [row.as_json() for row in rows]},
+    path.write_text(json.dumps(facts | {"summary": summary(rows), "busy": busy(rows), "cases": [row.as_json() for row in rows]},
                                indent=1) + "\n")
 
 
@@ -107,7 +113,7 @@ def write_markdown(path, rows, facts):
              "Faults against a real PostgreSQL on a local Kubernetes of three nodes, while two clients write every 10 ms:",
              "one by the multi-host URI, one by the Service. Made by `make gauntlet`; what each case does and expects",
              "stands in `tests/gauntlet/cases`.", "",
-             f"{facts['date']}, commit {facts['commit']}{' with changes' if facts['changed'] else ''}, {facts['machine']}.",
+             f"{facts['date']}, commit {facts['commit']}{' with changes' if facts['changed'] else ''}, {facts['machine']}, {busy(rows)}.",
              f"{summary(rows)}.", "",
              "Lost: acknowledged ids that are not in the table afterwards. Double writes: acknowledged by an instance after",
              "another one was master already, tried every 100 ms at every instance's own address and through sessions",

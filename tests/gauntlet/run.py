@@ -1,10 +1,12 @@
 """One run of a case: writers and probers, the fault, the outcome, the healing, the oracles."""
 
 import contextlib
+import os
 import random
 import time
 
 from case import NotHit
+from machine import Ambush
 from kube import KubeError, wait_for
 from oracles import double_writes, loss, outage, route_truth, status_truth
 from probes import Probes, Seen
@@ -27,6 +29,7 @@ class Result:
         self.double = 0
         self.seconds = 0.0
         self.changes = 0
+        self.load = 0.0
         self.hit = True
 
     @property
@@ -37,7 +40,7 @@ class Result:
         return {"run": self.number, "passed": self.passed, "hit": self.hit, "outageUriMs": self.uri,
                 "outageServiceMs": self.service, "acknowledged": self.acknowledged, "lost": self.lost,
                 "doubleWrites": self.double, "changesOfMaster": self.changes,
-                "seconds": round(self.seconds, 1), "reasons": self.reasons, "notes": self.notes}
+                "seconds": round(self.seconds, 1), "load": round(self.load, 1), "reasons": self.reasons, "notes": self.notes}
 
 
 class Run:
@@ -97,6 +100,10 @@ class Run:
     def kill_leader(self):
         self.machine.kill(self.machine.operator(self.leader_pod()))
 
+    def ambush(self, instance, program, strike):
+        """Strikes when that program appears in that instance's pod."""
+        return Ambush(self.machine, lambda: self.pod(instance), program, strike)
+
     def request(self, target, **more):
         self.cluster.patch({"failover": {"target": target, "requestId": f"gauntlet-{time.time_ns()}", **more}})
 
@@ -127,6 +134,7 @@ class Run:
         except Exception as error:
             self.fail(f"{type(error).__name__}: {error}" if not isinstance(error, AssertionError) else str(error))
         self.result.seconds = time.monotonic() - began
+        self.result.load = os.getloadavg()[0]
         return self.result
 
     def play_on_cluster(self):
@@ -276,6 +284,8 @@ class Run:
 
     def judge(self, seen, probes, first_epoch):
         expect, result = self.case.expect, self.result
+        if probes.broken:
+            self.fail(f"a prober ended with {probes.broken}: nobody watched for double writes")
         doubles = double_writes(probes.acknowledged, seen.records)
         result.double = len(doubles)
         if doubles:

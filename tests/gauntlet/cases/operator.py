@@ -6,9 +6,10 @@ import threading
 import time
 
 from case import case
+from cases.rejoin import MAY_DIVERGE, diverged
 from cluster import Cluster
 from conftest import SMALL
-from expect import POSTMASTER, SWITCHOVER, Bounds, failover, settles, stays
+from expect import NODE, POSTMASTER, SWITCHOVER, Bounds, failover, settles, stays
 from install import Operator
 from kube import wait_for
 from machine import until
@@ -99,34 +100,22 @@ for letter, words, pattern in STOPS:
          failover(RESUMED))(leader_killed_at(pattern))
 
 
-def tool_runs(run, instance, tool):
-    """Waits for a process of that tool in an instance's pod; answers its number."""
-    def look():
-        with contextlib.suppress(AssertionError, OSError, TypeError):
-            return next((one.pid for one in run.machine.processes(run.pod(instance)) if tool in one.command), None)
-    return until(look, 60, every=0.005)
-
-
-@case("25i", "leader killed while the old master is rewound", failover(POSTMASTER, lost="reported"),
-      spec={"failover": {"rescueSeconds": 0}})
+@case("25i", "leader killed while the old master is rewound", failover(NODE, lost="reported", ready=240),
+      spec=MAY_DIVERGE)
 def leader_killed_in_rewind(run):
-    from cases.rejoin import diverged
-    former = run.master
-    with diverged(run):
-        run.crash_container(former)
-        yield
-    run.hit(tool_runs(run, former, "pg_rewind"), "no pg_rewind was seen")
-    run.kill_leader()
+    with run.ambush(run.master, "pg_rewind", lambda pid: run.kill_leader()) as ambush:
+        with diverged(run):
+            yield
+        run.hit(ambush.sprung.wait(90), "no pg_rewind was seen")
 
 
-@case("25j", "leader killed while a new slave is cloned", stays(hold=5), spec={"slaves": 1})
+@case("25j", "leader killed while a new slave is cloned", stays(hold=5, ready=240), spec={"slaves": 1})
 def leader_killed_in_clone(run):
-    newcomer = f"{run.cluster.name}-3"
     run.write_rows(100)
-    run.cluster.patch({"slaves": 2})
-    run.hit(tool_runs(run, newcomer, "pg_basebackup"), "no pg_basebackup was seen")
-    run.kill_leader()
-    yield
+    with run.ambush(f"{run.cluster.name}-3", "pg_basebackup", lambda pid: run.kill_leader()) as ambush:
+        run.cluster.patch({"slaves": 2})
+        run.hit(ambush.sprung.wait(90), "no pg_basebackup was seen")
+        yield
 
 
 @case("26", "operator killed again and again while a cluster is made", stays(None), bare=True)
