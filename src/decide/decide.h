@@ -19,9 +19,10 @@ struct Policy {
     // How much longer than half its mandate a silent master's agent has to renew the record, or a
     // slave to hear of its master, before grants are stopped for good. Patience, never a proof.
     Duration listen = milliseconds(500);
-    Duration stream_silent = milliseconds(1500);  // receivers ask a silent master each 2.5 s
-    Duration frozen = milliseconds(1500);         // a postmaster that takes no connection so long
-    Duration disk_stalled = seconds(3);           // a tiny write that takes so long
+    Duration stream_silent =
+        seconds(2);  // receivers ask a silent master after 1.5 s (postgres/conf)
+    Duration frozen = milliseconds(1500);   // a postmaster that takes no connection so long
+    Duration disk_stalled = seconds(3);     // a tiny write that takes so long
     Duration down_after = seconds(10);      // a slave silent for so long leaves the candidate set
     Duration start_patience = seconds(60);  // crash recovery of a master with no better slave
 };

@@ -57,7 +57,9 @@ void write_defaults(Writer& w) {
     w.set("max_wal_senders", "20");
     w.set("max_replication_slots", "20");
     w.set("wal_keep_size", "512MB");
-    w.set("wal_receiver_timeout", "5s");
+    // A silent upstream is asked after half of this, so a healthy stream is never older: shorter
+    // than the operator's patience with a silent one (decide::Policy::stream_silent).
+    w.set("wal_receiver_timeout", "3s");
     w.set("wal_sender_timeout", "5s");
     w.set("wal_receiver_status_interval", "1s");
     w.set("hot_standby_feedback", "on");
