@@ -264,7 +264,7 @@ class Ambush(threading.Thread):
                     self.sprung.set()
                     return
                 time.sleep(0.005)
-            except (AssertionError, KeyError, TypeError, OSError, http.client.HTTPException):
+            except (AssertionError, LookupError, TypeError, ValueError, OSError, http.client.HTTPException):
                 time.sleep(0.05)  # no such pod, or none that runs
 
 

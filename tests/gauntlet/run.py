@@ -94,6 +94,18 @@ class Run:
         self.sql(self.master, "create table if not exists gauntlet_bulk (body text);"
                  f"insert into gauntlet_bulk select repeat(md5(n::text), 32) from generate_series(1, {megabytes * 1000}) n")
 
+    def newcomer(self):
+        """The instance that the next slave will be, without a volume of a former life."""
+        taken = set(self.cluster.instances())
+        name = next(one for one in (f"{self.cluster.name}-{n}" for n in range(1, 17)) if one not in taken)
+        wait_for(f"the pod of {name} to be gone", lambda: self.pod(name) is None, 60)
+        for claim in self.kube.list("pvc", self.cluster.namespace):
+            if claim["metadata"]["name"].endswith(f"{name}-0"):
+                self.kube.delete("pvc", self.cluster.namespace, claim["metadata"]["name"])
+        wait_for(f"no volume of {name}", lambda: not any(one["metadata"]["name"].endswith(f"{name}-0") for one in
+                                                         self.kube.list("pvc", self.cluster.namespace)), 30)
+        return name
+
     def leader_pod(self):
         return self.kube.get("pod", self.operator.namespace, self.operator.wait_leader())
 
@@ -268,8 +280,10 @@ class Run:
         """All instances have the same rows, once the slaves have replayed what the master wrote."""
         status = self.cluster.status
         master, database = status["master"], self.probes.options["dbname"]
+        # One whose network vanished does not know that its prober is gone.
         wait_for("a quiet master", lambda: "0" == self.sql(
-            master, "select count(*) from pg_stat_activity where application_name = 'gauntlet'"), 20)
+            master, "select count(pg_terminate_backend(pid)) from pg_stat_activity where application_name = 'gauntlet'"),
+            20)
         end = self.sql(master, "select pg_current_wal_insert_lsn()")
         rows = self.sql(master, CHECKSUM, database=database)
         for one in status["members"]:

@@ -112,7 +112,7 @@ def leader_killed_in_rewind(run):
 @case("25j", "leader killed while a new slave is cloned", stays(hold=5, ready=240), spec={"slaves": 1})
 def leader_killed_in_clone(run):
     run.write_rows(100)
-    with run.ambush(f"{run.cluster.name}-3", "pg_basebackup", lambda pid: run.kill_leader()) as ambush:
+    with run.ambush(run.newcomer(), "pg_basebackup", lambda pid: run.kill_leader()) as ambush:
         run.cluster.patch({"slaves": 2})
         run.hit(ambush.sprung.wait(90), "no pg_basebackup was seen")
         yield

@@ -4,7 +4,7 @@ import contextlib
 import time
 
 from case import case
-from expect import NODE, failover, stays
+from expect import NODE, POSTMASTER, failover, stays
 from kube import wait_for
 
 PORT = 5432
@@ -31,6 +31,17 @@ def promoted_by_hand(run):
     wait_for(f"{fork} to leave the read routes or to follow again",
              lambda: address not in run.cluster.endpoints("slaves") or
              run.sql(fork, "select pg_is_in_recovery()", check=False) == "t", 15, state=run.cluster.routes)
+    yield
+
+
+@case("38b", "somebody promotes slave2 by hand, later the master fails", failover(POSTMASTER, ready=180))
+def promoted_by_hand_then_failover(run):
+    """Both promotions want the same timeline number; the one by hand is to be forgotten."""
+    run.sql(run.slave2, "select pg_promote(false)")
+    time.sleep(2)
+    run.cluster.wait_ready(180)
+    run.look()
+    run.kill_postmaster(run.master)
     yield
 
 

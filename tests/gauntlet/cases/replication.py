@@ -169,7 +169,7 @@ def two_lost(run):
 def master_dies_in_clone(run):
     run.write_rows(200)
     postmaster = run.machine.postmaster(run.pod(run.master))
-    with run.ambush(f"{run.cluster.name}-3", "pg_basebackup", lambda pid: run.machine.kill(postmaster)) as ambush:
+    with run.ambush(run.newcomer(), "pg_basebackup", lambda pid: run.machine.kill(postmaster)) as ambush:
         run.cluster.patch({"slaves": 2})
         run.hit(ambush.sprung.wait(90), "no pg_basebackup was seen")
         yield
