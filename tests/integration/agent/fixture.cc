@@ -35,17 +35,6 @@ void write_text(const std::string& path, const std::string& text, mode_t mode) {
     ASSERT_TRUE(agent::write_file(path, text, agent::Durable::No, mode));
 }
 
-// Waits a moment between looks at something that tells nobody of its changes.
-template <class Condition>
-bool eventually(const Clock& clock, Duration patience, Condition condition) {
-    const Deadline deadline = Deadline::after(clock, patience);
-    while (!condition()) {
-        if (deadline.passed(clock)) return false;
-        std::this_thread::sleep_for(milliseconds(2));
-    }
-    return true;
-}
-
 }  // namespace
 
 int free_port() {
@@ -160,6 +149,15 @@ void Lab::grant_to(Node& master) {
     grants_.wait = milliseconds(100);
     grants_.grant = Grant{epoch, epoch_id, milliseconds(0), ttl, candidates(master)};
     changed_.notify_all();
+}
+
+bool Lab::eventually(Duration patience, const std::function<bool()>& condition) const {
+    const Deadline deadline = Deadline::after(clock, patience);
+    while (!condition()) {
+        if (deadline.passed(clock)) return false;
+        std::this_thread::sleep_for(milliseconds(2));
+    }
+    return true;
 }
 
 void Lab::stop_granting() {
@@ -306,7 +304,7 @@ void Node::start() {
         _exit(127);
     }
     agent_ = pid;
-    const bool up = eventually(lab_.clock, seconds(10), [&] { return poll().ok(); });
+    const bool up = lab_.eventually(seconds(10), [&] { return poll().ok(); });
     ASSERT_TRUE(up) << name.str() << " does not answer\n" << log();
 }
 
@@ -357,7 +355,7 @@ std::vector<pid_t> Node::processes() const {
 
 void Node::kill_container() {
     kill_agent();
-    const bool gone = eventually(lab_.clock, seconds(10), [&] {
+    const bool gone = lab_.eventually(seconds(10), [&] {
         const auto pids = processes();
         for (const pid_t pid : pids) kill(pid, SIGKILL);
         for (const pid_t pid : pids) waitpid(pid, nullptr, WNOHANG);
@@ -369,8 +367,8 @@ void Node::kill_container() {
 std::optional<int> Node::terminate(Duration patience) {
     kill(agent_, SIGTERM);
     int status = 0;
-    const bool ended = eventually(lab_.clock, patience,
-                                  [&] { return waitpid(agent_, &status, WNOHANG) == agent_; });
+    const bool ended =
+        lab_.eventually(patience, [&] { return waitpid(agent_, &status, WNOHANG) == agent_; });
     if (!ended) return {};
     agent_ = 0;
     return status;
@@ -485,7 +483,7 @@ Result<postgres::Connection> Node::connect(Duration patience) {
 }
 
 bool Node::connects(Duration patience) {
-    return eventually(lab_.clock, patience, [&] { return connect(seconds(1)).ok(); });
+    return lab_.eventually(patience, [&] { return connect(seconds(1)).ok(); });
 }
 
 std::string Node::sql(const std::string& statement) {

@@ -117,6 +117,9 @@ class Lab {
     void grant_to(Node& master);
     void stop_granting();  // no grant is on its way when it returns
 
+    // For what tells nobody of its changes: looks again every 2 ms.
+    bool eventually(Duration patience, const std::function<bool()>& condition) const;
+
     // For a server on loopback that the agents shall trust.
     const std::string& ca_pem() const { return ca_.certificate_pem; }
     std::shared_ptr<net::TlsIdentitySource> server_identity();
