@@ -63,6 +63,35 @@ def test_slave1_is_promoted_and_no_acknowledged_row_is_lost(fault, orders, write
     figures.add(f"{name}: first sign to published route", change["durationMs"])
 
 
+@pytest.mark.parametrize("lose, heal", [("off", "on"), ("cut", "heal")], ids=["off", "cut_off"])
+def test_a_master_whose_node_is_lost_is_replaced_once_its_mandate_is_over(lose, heal, orders, lab, figures):
+    former, epoch = orders.master, orders.epoch
+    number = orders.pod(former)["spec"]["nodeName"].removeprefix("node")
+    orders.sql(former, "create table if not exists before_the_loss (id int)", "orders")
+
+    began = time.monotonic()
+    lab("node", number, lose)
+    try:
+        heir = orders.wait_new_master(former, epoch)["master"]
+        wait_for("the Service to lead to the new master",
+                 lambda: orders.endpoints("master") == [orders.address(heir)], 20, state=orders.routes)
+        figures.add(f"node {lose}: published route after", round((time.monotonic() - began) * 1000))
+        orders.sql(heir, "insert into before_the_loss values (1)", "orders")
+    finally:
+        lab("node", number, heal)
+
+    assert orders.epoch == epoch + 1
+    change = orders.history()[0]
+    assert (change["from"], change["to"], change["proof"]) == (former, heir, "expiry")
+    # Nobody had to help the old master, and it has what was written without it.
+    orders.wait_ready(120)
+    assert (orders.master, orders.epoch) == (heir, epoch + 1)
+    assert orders.sql(former, "select pg_is_in_recovery()") == "t"
+    wait_for("the row to reach the old master", lambda: orders.sql(
+        former, "select count(*) from before_the_loss", "orders") == "1", 20)
+    orders.sql(heir, "drop table before_the_loss", "orders")
+
+
 def test_a_slave_that_is_killed_leaves_the_read_routes_and_returns(orders, writer, lab):
     master, epoch = orders.master, orders.epoch
     victim = orders.position("slave1")
