@@ -56,7 +56,9 @@ void write_defaults(Writer& w) {
     w.set("max_connections", "100");
     w.set("max_wal_senders", "20");
     w.set("max_replication_slots", "20");
-    w.set("wal_keep_size", "512MB");
+    w.set("superuser_reserved_connections", "6");  // the agent's own sessions, and people's
+    // Slots keep what slaves need; this is for one that lost its slot, on volumes of any size.
+    w.set("wal_keep_size", "64MB");
     // A silent upstream is asked after half of this, so a healthy stream is never older: shorter
     // than the operator's patience with a silent one (decide::Policy::stream_silent).
     w.set("wal_receiver_timeout", "3s");
@@ -265,6 +267,9 @@ std::string upstream_conninfo(const Layout& layout, const Upstream& upstream,
     append_option(out, "keepalives_interval", "1");
     append_option(out, "keepalives_count", "3");
     append_option(out, "tcp_user_timeout", "5000");
+    // The same for the upstream's end: a walsender whose dead link never drains would hold its
+    // slot, and with it the checkpointer that wants to invalidate it.
+    append_option(out, "options", "-c tcp_user_timeout=5000");
     return out;
 }
 
