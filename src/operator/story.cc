@@ -46,6 +46,22 @@ void Story::master_failed(const Cluster& cluster, ClusterMemory& memory,
          seen.record->holder.value + " can't serve: " + why);
 }
 
+void Story::resume(ClusterMemory& memory, const decide::Observation& seen) {
+    if (memory.change || !seen.record || !seen.published) return;
+    const auto& record = *seen.record;
+    const auto& routes = *seen.published;
+    if (record.phase != Phase::Promoting && routes.epoch >= record.epoch) return;
+    const TimePoint now = clock_.now();
+    ChangeUnderWay change;
+    change.began = change.last_step = now;
+    change.began_wall = clock_.wall();
+    change.from = record.former.empty() && routes.master ? routes.master->instance : record.former;
+    change.epoch = Epoch(record.epoch.value - 1);
+    change.why = "found under way; the time before is not counted";
+    change.proof = record.proof.value_or(ProofKind::ConfirmedFence);
+    memory.change = std::move(change);
+}
+
 void Story::record_written(const Cluster& cluster, ClusterMemory& memory,
                            const std::optional<AuthorityRecord>& before,
                            const AuthorityRecord& after, std::optional<Bytes> loss,
@@ -61,6 +77,7 @@ void Story::record_written(const Cluster& cluster, ClusterMemory& memory,
              "epoch " + epoch + " is " + after.holder.value + "'s: " + reason);
     } else if (before && before->phase == Phase::Promoting && after.phase == Phase::Serving) {
         step(memory, "promoted");
+        if (memory.change && loss) memory.change->loss = loss;
         tell(cluster, kube::EventType::Normal, "Promoted", "Failover",
              after.holder.value + " accepts writes in epoch " + epoch + ", timeline " +
                  std::to_string(after.timeline.value));
