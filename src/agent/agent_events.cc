@@ -44,6 +44,7 @@ void Agent::on_event(PostmasterEnded& event) {
         if (had_goal && !goal_) progress_ = OrderProgress{};
     }
     if (was_master_) master_died();
+    if (!was_master_ && never_up) ++v_.failed_starts;
     if ((!was_master_ || mandate_.alone()) && never_up)
         note_failure("PostgreSQL ended at once (" + event.how + ")");
 }
@@ -181,6 +182,7 @@ void Agent::main_job_ended(JobEnded& event) {
         v_.data_fresh = false;
         v_.must_check = false;
     }
+    if (kind == Job(CloneJob{}).index()) v_.recloned = v_.failed_starts > 0;
     if (kind == Job(RescueJob{}).index()) v_.rescued = true;
     if (const auto* bytes = std::get_if<Bytes>(&output); bytes && kind == Job(RewindJob{}).index())
         v_.rewound = *bytes;
@@ -216,6 +218,8 @@ void Agent::on_event(Probed& event) {
     last_sample_ = event.asked_at;
     if (v_.run == Run::Starting) {
         v_.run = Run::Up;
+        v_.failed_starts = 0;
+        v_.recloned = false;
         dead_ = false;
         v_.failures = 0;
         v_.last_failure.clear();

@@ -144,6 +144,7 @@ Report Agent::report() const {
     r.timeline = v_.data.timeline;
     r.history = v_.data.history;
     r.clean_shutdown = off && v_.data_fresh && v_.data.clean_shutdown;
+    r.standby = off && v_.data_fresh && v_.data.standby;
     if (off && v_.data_fresh) r.end_of_wal = v_.data.end_of_wal;
     fill_server(r);
     fill_vitals(r);

@@ -12,12 +12,19 @@ using Kind = Action::Kind;
 constexpr Duration kCleanStop = seconds(10);      // a hung slave can hold a clean stop for a minute
 constexpr Duration kRestartStop = seconds(30);    //
 constexpr Duration kStreamPatience = seconds(3);  // then the upstream is asked why
+constexpr int kStartsBeforeClone = 4;             // a slave's data that fails so often is replaced
 constexpr Duration kPromoteAgain = seconds(5);
 constexpr Duration kCheckpointPause = milliseconds(300);
 
 template <class T>
 constexpr std::size_t job_index() {
     return Job(T{}).index();
+}
+
+std::vector<Timeline> lineage(const postgres::Position& position) {
+    std::vector<Timeline> out{position.timeline};
+    for (const auto& entry : position.history) out.push_back(entry.timeline);
+    return out;
 }
 
 // One decision in the making.
@@ -351,9 +358,18 @@ class Brain {
             case DataFacts::Kind::Complete:
                 break;
         }
+        if (v.failed_starts >= kStartsBeforeClone && !v.recloned) return clone_what_never_starts();
         if (v.data.standby && !v.must_check)
             return t.act(Kind::Start, "starts as slave", Role::Slave);
         climb();
+    }
+
+    // Once: a configuration that lets nothing start is no reason to clone again and again. The
+    // upstream must answer, so this is not the last copy.
+    void clone_what_never_starts() {
+        if (!v.upstream) return t.begin(AskUpstreamJob{*order().upstream}, "asks its upstream");
+        t.begin(CloneJob{*order().upstream, slot_},
+                "clones: it failed to start " + std::to_string(v.failed_starts) + " times");
     }
 
     // A former master's data, or a slave's that went too far.
@@ -382,7 +398,7 @@ class Brain {
                            "waits for the upstream's checkpoint");
         }
         t.begin(RewindJob{*order().upstream, order().epoch, v.data.timeline, rejoin.fork,
-                          v.data.end_of_wal},
+                          v.data.end_of_wal, lineage(v.upstream->position)},
                 "rewinds: " + rejoin.why);
     }
 

@@ -52,6 +52,8 @@ struct LocalView {
     int failures = 0;      // of the goal's jobs and starts, in a row
     TimePoint not_before;  // backoff after the last one
     std::string last_failure;
+    int failed_starts = 0;  // in a row, of a slave's data
+    bool recloned = false;  // for that reason, and it has not started since
 
     // The agent.
     bool has_config = false;

@@ -8,6 +8,7 @@
 
 #include <cstdio>
 #include <cstring>
+#include <filesystem>
 
 namespace matriarch::agent {
 namespace {
@@ -104,6 +105,15 @@ Status move_path(const std::string& from, const std::string& to) {
     if (rename(from.c_str(), to.c_str()) != 0) return failure("cannot move to", to);
     if (auto synced = sync_directory(parent(to)); !synced) return synced;
     return parent(from) == parent(to) ? Status() : sync_directory(parent(from));
+}
+
+std::vector<std::string> names_in(const std::string& folder) {
+    std::vector<std::string> out;
+    std::error_code error;
+    for (std::filesystem::directory_iterator at(folder, error), end; !error && at != end;
+         at.increment(error))
+        out.push_back(at->path().filename().string());
+    return out;
 }
 
 }  // namespace matriarch::agent

@@ -7,6 +7,7 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/error.h"
 
@@ -21,7 +22,8 @@ Status write_file(const std::string& path, std::string_view content, Durable dur
                   mode_t mode = 0600);
 
 bool exists(const std::string& path);
-Status make_directory(const std::string& path, mode_t mode);  // and its parents
+Status make_directory(const std::string& path, mode_t mode);   // and its parents
+std::vector<std::string> names_in(const std::string& folder);  // none if it can't be read
 Status sync_directory(const std::string& path);
 // Removes a file or a whole tree; nothing there is a success. Does not follow links.
 Status remove_tree(const std::string& path);

@@ -60,6 +60,9 @@ struct RewindJob {
     Epoch epoch;        // names the folder where diverged WAL is kept
     Timeline timeline;  // of our own, diverged WAL ...
     Lsn from, to;       // ... which reaches from the fork to its end
+    // The upstream's timeline and its ancestors: WAL and history files of others go, or a later
+    // start would take them for the newest timeline.
+    std::vector<Timeline> common;
 };
 struct RescueJob {
     Rescue rescue;

@@ -209,6 +209,23 @@ Status keep_diverged(const JobWorld& w, const RewindJob& job) {
     return sync_directory(folder);
 }
 
+// What is left of timelines that the upstream never had. pg_rewind leaves it where it finds nothing
+// to rewind: a promotion whose first checkpoint never ended is not in pg_control. It was kept
+// aside.
+Status remove_foreign_wal(const JobWorld& w, const RewindJob& job) {
+    const auto& wal = w.local.paths.pg_wal();
+    const auto size = postgres::segment_size_of(wal);
+    for (const auto& name : names_in(wal)) {
+        const auto history = postgres::parse_history_file(name);
+        const auto segment = postgres::parse_segment_file(name, size);
+        if (!history && !segment) continue;
+        const Timeline timeline = history ? *history : segment->timeline;
+        if (std::find(job.common.begin(), job.common.end(), timeline) != job.common.end()) continue;
+        unlink((wal + "/" + name).c_str());
+    }
+    return sync_directory(wal);
+}
+
 Result<JobOutput> rewind(const JobWorld& w, const RewindJob& job) {
     const auto& p = w.local.paths;
     if (auto kept = keep_diverged(w, job); !kept) return kept.error();
@@ -226,6 +243,7 @@ Result<JobOutput> rewind(const JobWorld& w, const RewindJob& job) {
     if (!end->good) return failed("pg_rewind failed", *end);
     if (auto put = write_file(p.data() + "/standby.signal", "", Durable::Yes); !put)
         return put.error();
+    if (auto removed = remove_foreign_wal(w, job); !removed) return removed.error();
     unlink(p.rewinding().c_str());
     unlink(p.flush().c_str());
     if (auto synced = sync_directory(p.agent()); !synced) return synced.error();

@@ -1,6 +1,5 @@
 #include "agent/local_instance.h"
 
-#include <dirent.h>
 #include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -34,12 +33,8 @@ std::string without_owned(const std::string& text) {
 }
 
 void remove_files_in(const std::string& folder, std::string_view prefix) {
-    DIR* dir = opendir(folder.c_str());
-    if (dir == nullptr) return;
-    while (const dirent* entry = readdir(dir))
-        if (std::string_view(entry->d_name).starts_with(prefix))
-            unlink((folder + "/" + entry->d_name).c_str());
-    closedir(dir);
+    for (const auto& name : names_in(folder))
+        if (name.starts_with(prefix)) unlink((folder + "/" + name).c_str());
 }
 
 }  // namespace

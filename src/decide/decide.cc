@@ -25,6 +25,7 @@ constexpr NamedRule kRules[] = {
     {"wait_for_expiry", wait_for_expiry},
     {"hand_over_on_request", hand_over_on_request},
     {"replace_master", replace_master},
+    {"note_foreign_timelines", note_foreign_timelines},
     {"keep_members", keep_members},
     {"keep_candidates", keep_candidates},
     {"keep_followers", keep_followers},

@@ -18,8 +18,9 @@ Verdict found_or_adopt(const Facts&, Plan&);  // no record yet
 Verdict initialize(const Facts&, Plan&);      // a record without data
 
 // rules_mandate.cc: who may prolong the master's mandate, and when it is over.
-Verdict write_our_term(const Facts&, Plan&);   // a new leader's first write
-Verdict keep_candidates(const Facts&, Plan&);  // the candidate set
+Verdict write_our_term(const Facts&, Plan&);          // a new leader's first write
+Verdict note_foreign_timelines(const Facts&, Plan&);  // no number is opened twice
+Verdict keep_candidates(const Facts&, Plan&);         // the candidate set
 
 // rules_failover.cc: from one master to the next.
 Verdict obey_higher_epochs(const Facts&, Plan&);  // somebody knows more than the record

@@ -33,6 +33,27 @@ Order lead(const Facts& f) {
     return o;
 }
 
+// What the candidate lacks could not be fetched: the same without a rescue.
+Order without_rescue(Order order) {
+    order.id = OrderId(order.id.value + "/without-rescue");
+    order.rescue.reset();
+    return order;
+}
+
+// What the old master had, as its fence found it, and the switch to the new timeline left out;
+// absent: its end is not known.
+std::optional<Bytes> loss_at_switch(const Facts& f) {
+    const auto* former = f.seen.find(f.record->former);
+    const auto& history = f.master->report->history;
+    if (former == f.master) return Bytes(0);
+    if (former == nullptr || !former->report || history.empty()) return {};
+    const Report& old = *former->report;
+    const bool known = old.fenced.value + 1 >= f.record->epoch.value && old.end_of_wal.known() &&
+                       old.timeline == history.back().timeline;  // INV-6
+    if (!known) return {};
+    return distance(history.back().end, old.end_of_wal);
+}
+
 // The order of phase promoting, the same for every operator that resumes it.
 Order promote(const Facts& f) {
     Order o = order_for(f, *f.master, OrderKind::Promote, f.master->name.value);
@@ -269,12 +290,32 @@ Verdict finish_promotion(const Facts& f, Plan& plan) {
         r.phase = Phase::Serving;
         r.timeline = report.timeline;
         r.timeline_opened_by = r.epoch_id;
-        plan.steps.push_back({WriteRecord{std::move(r)}, "verified: it accepts writes"});
+        plan.steps.push_back(
+            {WriteRecord{std::move(r), loss_at_switch(f)}, "verified: it accepts writes"});
         return Verdict::Decided;
     }
-    const bool slave = report.in_recovery == Known::Yes ||
+    const bool slave = report.in_recovery == Known::Yes || report.standby ||
                        (report.order.kind == OrderKind::Promote && report.epoch == f.record->epoch);
-    const Order order = slave ? promote(f) : lead(f);
+    Order order = slave ? promote(f) : lead(f);
+    const Order plain = without_rescue(order);
+    if (slave && (failed(*f.master, order) || heard(*f.master, plain))) {
+        const auto* former = f.seen.find(f.record->former);
+        const Bytes lacking = former && former->report
+                                  ? distance(report.position(), former->report->end_of_wal)
+                                  : Bytes(0);
+        const auto& failover = f.seen.spec.failover;
+        if (lacking > failover.max_lag && !failover.accept_data_loss) {
+            plan.findings.push_back(
+                {"FailoverPossible", false, "RescueFailed",
+                 f.master->name.value + " lacks " + std::to_string(lacking.value) +
+                     " bytes that can't be fetched (" + report.order.message +
+                     "), spec.failover.maxLag allows " + std::to_string(failover.max_lag.value) +
+                     ": bring " + f.record->former.value +
+                     " back, or set spec.failover.acceptDataLoss"});
+            return Verdict::Decided;
+        }
+        order = plain;
+    }
     if (failed(*f.master, order) || f.master_state == MasterState::Fenced) {
         if (f.master_state == MasterState::Fenced)
             return choose(f, plan, ProofKind::ConfirmedFence);

@@ -50,6 +50,20 @@ Verdict write_our_term(const Facts& f, Plan& plan) {
     return Verdict::Decided;
 }
 
+// A promotion by hand opens a timeline that the record knows nothing of. Its number is taken.
+Verdict note_foreign_timelines(const Facts& f, Plan& plan) {
+    Timeline newest = std::max(f.record->timeline, f.record->reserved);
+    for (const auto& i : f.seen.instances)
+        if (i.report && i.report->system_identifier == f.record->system_identifier)
+            newest = std::max(newest, i.report->timeline);
+    if (newest <= std::max(f.record->timeline, f.record->reserved)) return Verdict::Pass;
+    auto r = *f.record;
+    r.reserved = newest;
+    plan.steps.push_back(
+        {WriteRecord{std::move(r)}, "somebody opened timeline " + std::to_string(newest.value)});
+    return Verdict::Decided;
+}
+
 Verdict keep_candidates(const Facts& f, Plan& plan) {
     const auto& set = f.record->candidates;
     auto next = *f.record;

@@ -73,6 +73,7 @@ void plain_members(Report_& r, Io&& io) {
     io("systemIdentifier", r.system_identifier);
     io("timeline", r.timeline);
     io("cleanShutdown", r.clean_shutdown);
+    io("standby", r.standby);
     io("endOfWal", r.end_of_wal);
     io("written", r.written);
     io("flushed", r.flushed);

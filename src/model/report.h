@@ -98,7 +98,8 @@ struct Report {
     Timeline timeline;                  // of the last record
     std::vector<HistoryEntry> history;  // ancestors of `timeline`, oldest first
     bool clean_shutdown = false;
-    Lsn end_of_wal;  // end of the last valid record, known only while no process runs
+    bool standby = false;  // a slave's: it needs a promotion to lead
+    Lsn end_of_wal;        // end of the last valid record, known only while no process runs
 
     // The running server.
     Known in_recovery = Known::Unknown;

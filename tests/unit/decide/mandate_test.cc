@@ -144,6 +144,18 @@ TEST(Candidates, GivenASlaveThatIsKnownToBeDown_WhenTimePasses_ThenItLeavesTheSe
     EXPECT_EQ(written(s.plan())->candidates.members.size(), 1u);
 }
 
+TEST(Timelines, GivenAPromotionByHand_WhenItsTimelineIsSeen_ThenItsNumberIsTaken) {
+    Scene s = Scene::healthy();
+    s.serve(3);
+    s.report(3).timeline = Timeline(4);
+    auto record = written(s.plan());
+    ASSERT_TRUE(record);
+    EXPECT_EQ(record->reserved, Timeline(4));
+    EXPECT_EQ(record->timeline, Timeline(3));
+    s.seen.record = record;
+    EXPECT_FALSE(written(s.plan())) << "once is enough";
+}
+
 // --- expiry ---------------------------------------------------------------------------------
 
 TEST(Expiry, GivenAMasterThatIsSilentInAllWays_WhenItHadTimeToSpeak_ThenGrantsEnd) {

@@ -141,6 +141,7 @@ TEST(Report, GivenEveryField_WhenSent_ThenItArrivesEqual) {
     r.timeline = Timeline(4);
     r.history = {{Timeline(1), Lsn(5)}, {Timeline(2), Lsn(9)}};
     r.clean_shutdown = true;
+    r.standby = true;
     r.end_of_wal = Lsn(1);
     r.in_recovery = Known::Yes;
     r.writable = Known::No;
