@@ -69,6 +69,7 @@ ConfigFiles Agent::render(Role role_if_off, bool starting, postgres::ServerConfi
         wanted.read_only = role_if_off == Role::Slave;
         if (role_if_off == Role::Master) wanted.primary_conninfo = wanted.primary_slot_name = "";
     }
+    wanted.synchronous_standby_names = synchronous_standby_names(state_.sync);
     if (server != nullptr) *server = wanted;
     const InstanceConfig none;
     const InstanceConfig& config = state_.config ? *state_.config : none;
@@ -80,6 +81,8 @@ ConfigFiles Agent::render(Role role_if_off, bool starting, postgres::ServerConfi
 void Agent::refresh() {
     if (v_.run == Run::Off && !killing_) v_.processes_left = instance_.processes_left();
     v_.conf_current = written_ && *written_ == render(v_.role, false, nullptr);
+    v_.sync_loaded =
+        v_.server && v_.server->synchronous_standby_names == synchronous_standby_names(state_.sync);
 }
 
 void Agent::step() {

@@ -129,6 +129,7 @@ class Agent {
     void publish();
     PostgresState postgres_state() const;
     void fill_server(Report& report) const;
+    void note_sync(TimePoint asked_at);
 
     Settings settings_;
     const Clock& clock_;
@@ -171,6 +172,13 @@ class Agent {
     std::optional<TimePoint> last_sample_, last_stream_, silent_since_;
     Lsn last_flush_;
     Timeline last_timeline_;
+    // Whom commits wait for, since the server is known to have loaded it.
+    struct SyncInForce {
+        SyncRule rule;
+        Timeline timeline;
+        Lsn since;  // of a master
+    };
+    std::optional<SyncInForce> sync_in_force_;
 
     JobId next_job_ = 1, main_job_ = 0;
     bool main_job_is_work_ = false;  // it changes the volume

@@ -13,6 +13,9 @@ namespace log = telemetry::log;
 
 constexpr Duration kSlotsEvery = seconds(5);
 constexpr Duration kRetrySide = seconds(1);
+// Every process reads a changed setting for itself, all within milliseconds. So long after a reload
+// none is left that releases commits by the former one.
+constexpr Duration kAllHaveLoaded = milliseconds(100);
 
 }  // namespace
 
@@ -70,6 +73,7 @@ void Agent::postgres_is_off() {
     v_.reconciled = false;
     last_sample_.reset();
     silent_since_.reset();
+    sync_in_force_.reset();
     instance_.pace(Pace::Normal);
 }
 
@@ -249,6 +253,21 @@ void Agent::on_event(Probed& event) {
     }
     v_.sampled_after_conf = event.asked_at >= v_.conf_since;
     v_.server = std::move(status);
+    note_sync(event.asked_at);
+}
+
+void Agent::note_sync(TimePoint asked_at) {
+    const auto& server = *v_.server;
+    if (server.synchronous_standby_names != synchronous_standby_names(state_.sync)) {
+        sync_in_force_.reset();
+        return;
+    }
+    const Lsn since = server.in_recovery ? Lsn() : server.flushed;
+    const bool noted = sync_in_force_ && sync_in_force_->rule == state_.sync &&
+                       sync_in_force_->timeline == server.timeline &&
+                       sync_in_force_->since.known() == since.known();
+    if (!noted && asked_at >= v_.conf_since + kAllHaveLoaded)
+        sync_in_force_ = {state_.sync, server.timeline, since};
 }
 
 }  // namespace matriarch::agent

@@ -66,12 +66,15 @@ Status Agent::remember(const Order& order) {
         next.epoch = order.epoch;
         next.epoch_id = order.epoch_id;
         next.candidates = CandidateSet();
+        next.sync = SyncRule();
     }
+    if (order.sync && order.sync->version > next.sync.version) next.sync = *order.sync;
     next.ttl = std::max(next.ttl, order.ttl);
     if (is_goal(order.kind)) {
         if (!(next.goal && next.goal->id == order.id && next.goal->upstream == order.upstream)) {
             next.goal = order;
             next.goal->config.reset();  // kept once, in `config`
+            next.goal->sync.reset();    // likewise, in `sync`
             next.goal->grant.reset();   // for this moment only
         }
         if (order.kind == OrderKind::Initialize) {
@@ -79,7 +82,6 @@ Status Agent::remember(const Order& order) {
             next.config = order.config;
         }
         if (order.candidates.version > next.candidates.version) next.candidates = order.candidates;
-        if (order.sync) next.sync = order.sync;
     }
     if (next == state_) return {};
     // An unusable file is replaced only by a fence: it then says all that must be known.

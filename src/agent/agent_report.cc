@@ -108,6 +108,10 @@ void Agent::fill_server(Report& r) const {
     r.slots = s.slots;
     r.restart_pending = s.restart_pending;
     r.server_version_num = s.version_num;
+    if (sync_in_force_) {
+        r.sync = sync_in_force_->rule;
+        r.sync_since = sync_in_force_->since;
+    }
     if (s.in_recovery) {
         r.lag = s.lag;
         // Without a stream nothing is known to be behind; the time since then is.

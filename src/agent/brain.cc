@@ -279,9 +279,14 @@ class Brain {
         t.say("waits for the end of recovery");
     }
 
-    // Rescue and timeline reservation both need the receiver gone.
+    // Rescue and timeline reservation both need the receiver gone. Whom commits wait for is in
+    // force before the first one (INV-5).
     bool prepare_promotion() {
         if (v.promoting) return true;
+        if (!v.sync_loaded) {
+            if (tend()) t.say("loads whom commits wait for");
+            return false;
+        }
         const bool reserve = order().reserved > v.server->timeline && !v.reserved;
         const bool rescue = order().rescue && !v.rescued;
         if (!reserve && !order().rescue) return true;

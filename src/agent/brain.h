@@ -37,6 +37,7 @@ struct LocalView {
     std::optional<postgres::ServerStatus> server;
     bool sampled_after_conf = false;
     bool conf_current = false;  // files are as the goal wants them
+    bool sync_loaded = false;   // it has loaded whom commits wait for
     TimePoint conf_since;
     bool promoting = false;  // the promotion was triggered in this run
     TimePoint promoting_since;

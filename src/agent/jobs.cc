@@ -153,10 +153,13 @@ Status replace_data(const Paths& p) {
 Result<JobOutput> clone(const JobWorld& w, const CloneJob& job) {
     const auto& p = w.local.paths;
     if (auto removed = remove_tree(p.cloning()); !removed) return removed.error();
-    ToolRun run = tool(w, "pg_basebackup",
-                       {"-D", p.cloning(), "-d", upstream(w, job.upstream), "-X", "stream", "-S",
-                        job.slot, "--checkpoint=fast", "--no-password", "--progress", "--label",
-                        "matriarch " + w.local.layout.instance.value});
+    // Under the slave's name its confirmations would release commits that wait for that slave, and
+    // a clone may be given up. The last of equal keywords counts.
+    const auto source = upstream(w, job.upstream) + " application_name='pg_basebackup'";
+    ToolRun run = tool(
+        w, "pg_basebackup",
+        {"-D", p.cloning(), "-d", source, "-X", "stream", "-S", job.slot, "--checkpoint=fast",
+         "--no-password", "--progress", "--label", "matriarch " + w.local.layout.instance.value});
     run.on_line = [&](std::string_view line) {
         if (line.find('%') != std::string_view::npos)
             w.progress("clones from " + job.upstream.instance.value + ": " +

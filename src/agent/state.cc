@@ -59,7 +59,7 @@ Result<State> decode_state(std::string_view text) {
     json::read(*body, "fencedBy", s.fenced_by);
     json::read(*body, "ttlMs", s.ttl);
     s.candidates = json::read_candidates(json::at(*body, "candidates"));
-    s.sync = json::read_sync(json::at(*body, "sync"));
+    s.sync = json::read_sync(json::at(*body, "sync")).value_or(SyncRule());
     json::read(*body, "initializedFor", s.initialized_for);
     if (body->contains("config")) s.config = json::read_config((*body)["config"]);
     if (body->contains("goal"))

@@ -21,11 +21,11 @@ struct State {
     Term term;
     Epoch epoch;
     EpochId epoch_id;
-    Epoch fenced;                      // every process of epochs up to this one is gone ...
-    PodUid fenced_by;                  // ... of this pod
-    CandidateSet candidates;           // of `epoch`
-    std::chrono::milliseconds ttl{0};  // the largest mandate that anybody told of
-    std::optional<SyncRule> sync;
+    Epoch fenced;                          // every process of epochs up to this one is gone ...
+    PodUid fenced_by;                      // ... of this pod
+    CandidateSet candidates;               // of `epoch`
+    std::chrono::milliseconds ttl{0};      // the largest mandate that anybody told of
+    SyncRule sync;                         // of `epoch`
     std::optional<InstanceConfig> config;  // in force
     std::optional<Order> goal;             // the last one that lasts: Follow, Halt, Lead, ...
     EpochId initialized_for;               // the epoch for which a data directory was made here

@@ -27,6 +27,7 @@ constexpr NamedRule kRules[] = {
     {"replace_master", replace_master},
     {"note_foreign_timelines", note_foreign_timelines},
     {"keep_members", keep_members},
+    {"keep_synchronous", keep_synchronous},
     {"keep_candidates", keep_candidates},
     {"keep_followers", keep_followers},
     {"restart_where_needed", restart_where_needed},

@@ -24,6 +24,7 @@ struct Policy {
     Duration frozen = milliseconds(1500);   // a postmaster that takes no connection so long
     Duration disk_stalled = seconds(3);     // a tiny write that takes so long
     Duration down_after = seconds(10);      // a slave silent for so long leaves the candidate set
+    Duration stream_patience = seconds(3);  // commits wait so long for a slave that does not stream
     Duration start_patience = seconds(60);  // crash recovery of a master with no better slave
 };
 

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "decide/synchronous.h"
+
 namespace matriarch::decide {
 namespace {
 
@@ -87,6 +89,49 @@ void about_parameters(const Facts& f, Plan& plan) {
         say(plan, {"ParametersApplied", true, "Applied", "all parameters are in force"});
 }
 
+std::string list(const std::vector<InstanceName>& names) {
+    std::string out;
+    for (const auto& name : names) out += (out.empty() ? "" : ", ") + name.value;
+    return out;
+}
+
+std::string waits_for(const SyncRule& rule) {
+    const bool any = rule.members.size() > static_cast<std::size_t>(rule.wait_for);
+    return "a commit waits for " + (any ? "any " + std::to_string(rule.wait_for) + " of " : "") +
+           list(rule.members);
+}
+
+// Whom commits wait for, and whether that is what the spec asks for.
+void about_synchronous(const Facts& f, Plan& plan) {
+    const auto& spec = f.seen.spec.replication;
+    if (f.record == nullptr) return;
+    const auto& rule = f.record->sync;
+    const bool asked = spec.mode != ReplicationMode::Async;
+    if (!asked && !rule.waits() && f.record->former_sync.empty()) return;
+    const std::string wanted =
+        "spec.replication.synchronousSlaves is " + std::to_string(spec.synchronous_slaves);
+    if (asked && rule.wait_for < spec.synchronous_slaves)
+        return say(plan, {"Synchronous", false, "Degraded",
+                          (rule.waits() ? waits_for(rule) : "commits wait for nobody") + ", " +
+                              wanted + ": spec.replication.onTooFewSlaves is degrade"});
+    const auto there =
+        std::count_if(rule.members.begin(), rule.members.end(), [&](const InstanceName& name) {
+            return f.master_state != MasterState::Serving || !left_stream(f, name);
+        });
+    if (there < rule.wait_for)
+        return say(plan, {"Synchronous", false, "TooFewSlaves",
+                          "commits wait: " + std::to_string(there) + " of " + list(rule.members) +
+                              " stream, " + wanted +
+                              "; bring them back, lower it, or set "
+                              "spec.replication.onTooFewSlaves to degrade"});
+    if (!f.record->former_sync.empty())
+        return say(plan, {"Synchronous", false, "Establishing",
+                          (rule.waits() ? waits_for(rule) : "commits wait for nobody") +
+                              ", as soon as the slaves have all former ones"});
+    say(plan, {"Synchronous", true, rule.method == SyncMethod::Any ? "Quorum" : "Named",
+               waits_for(rule)});
+}
+
 }  // namespace
 
 void add_findings(const Facts& f, Plan& plan) {
@@ -94,6 +139,7 @@ void add_findings(const Facts& f, Plan& plan) {
     about_slaves(f, plan);
     about_pods(f, plan);
     about_parameters(f, plan);
+    about_synchronous(f, plan);
     const auto holds = [&](std::string_view type) {
         return std::any_of(plan.findings.begin(), plan.findings.end(),
                            [&](const Finding& x) { return x.type == type && x.holds; });

@@ -46,6 +46,8 @@ struct InstanceView {
     InstanceConfig config;      // as it should be
     std::optional<SentOrder> sent;
     std::optional<SentOrder> configured;  // the last Configure
+    // When the master last streamed to it while its agent answered, as far as we have watched.
+    std::optional<TimePoint> streamed_at;
 };
 
 // What a mandate may still last on, as moments of this operator's own clock. Absent: it did not
@@ -71,6 +73,7 @@ struct Observation {
     Term term;
     TimePoint leadership_until;
     MandateTimes mandate;
+    std::optional<TimePoint> serving_since;        // first sight of this epoch's phase serving
     std::optional<TimePoint> master_failed_since;  // kept by the shell while Plan::master_failed
     EpochId fresh_id;  // a random id for a new epoch, new in each observation
 

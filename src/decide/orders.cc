@@ -29,6 +29,7 @@ Order order_for(const Facts& f, const InstanceView& to, OrderKind kind, const st
 Order follow(const Facts& f, const InstanceView& slave, const InstanceView& upstream) {
     Order o = order_for(f, slave, OrderKind::Follow, upstream.name.value);
     o.upstream = Upstream{upstream.name, upstream.host, upstream.address, 5432};
+    o.sync = f.record->sync;
     return o;
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "decide/mandate.h"
+#include "decide/synchronous.h"
 
 namespace matriarch::decide {
 namespace {
@@ -35,6 +36,11 @@ std::optional<Rescue> rescue_from_master(const Facts& f, Lsn have) {
     if (source.timeline != f.record->timeline || !(source.end_of_wal > have)) return {};
     return Rescue{f.master->name, f.master->host,  f.master->address,
                   kAgentPort,     source.timeline, source.end_of_wal};
+}
+
+// An administrator names the one that shall lead and says that commits may be lost.
+bool loss_is_accepted(const Facts& f) {
+    return change_requested(f) && f.seen.spec.failover.accept_data_loss;
 }
 
 int preference(const Facts& f, const Candidate& c) {
@@ -80,7 +86,9 @@ std::optional<Candidate> consider(const Facts& f, const InstanceView& instance, 
         return no("its data is of another cluster");
     if (instance.pod_ending) return no("its pod is ending");
 
-    Candidate c{&instance, &instance == f.master, Bytes(0), std::nullopt, ""};
+    Candidate c;
+    c.instance = &instance;
+    c.former_master = &instance == f.master;
     if (!c.former_master) {
         if (excluded(f, instance)) return no("spec.failover.exclude names it");
         if (report.state != PostgresState::Running || report.in_recovery != Known::Yes)
@@ -94,7 +102,16 @@ std::optional<Candidate> consider(const Facts& f, const InstanceView& instance, 
     const Lsn have = reach(report);
     c.lacking = distance(have, known_end(f));
     if (c.lacking.value > 0) c.rescue = rescue_from_master(f, have);
-    if (!c.rescue && c.lacking > f.seen.spec.failover.max_lag &&
+    // While it serves, the last record is still to be confirmed.
+    const bool decided = f.master_state != MasterState::Serving;
+    const bool own = c.former_master && served(*f.record);
+    if (decided && !own && !loss_is_accepted(f) && !may_lack_commits(f, instance, have).empty()) {
+        c.must_reach = c.rescue ? c.rescue->end : have;
+        if (auto why = may_lack_commits(f, instance, c.must_reach); !why.empty())
+            return no(std::move(why) + " (spec.replication.mode)");
+    }
+    c.has_all_commits = decided && all_commits_wait(*f.record) && !loss_is_accepted(f);
+    if (!c.rescue && !c.has_all_commits && c.lacking > f.seen.spec.failover.max_lag &&
         !f.seen.spec.failover.accept_data_loss)
         return no("it lacks " + std::to_string(c.lacking.value) +
                   " bytes, spec.failover.maxLag allows " +
@@ -117,10 +134,11 @@ Ranking rank(const Facts& f, ProofKind proof) {
         return preference(f, a) < preference(f, b);
     });
     for (auto& c : slaves) {
-        const bool whole = c.lacking.value == 0 || c.rescue;
+        const bool whole = c.lacking.value == 0 || c.rescue || c.has_all_commits;
         if (!whole) continue;
-        c.why = c.rescue ? "first in order, its missing WAL can be fetched"
-                         : "first in order, has all known WAL";
+        c.why = c.rescue              ? "first in order, its missing WAL can be fetched"
+                : c.lacking.value > 0 ? "first in order, has all acknowledged commits"
+                                      : "first in order, has all known WAL";
         out.winner = std::move(c);
         return out;
     }

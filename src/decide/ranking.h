@@ -2,8 +2,9 @@
 //
 // Eligible: a fresh report, the same system identifier, the newest timeline that the cluster served
 // from (INV-6: LSNs are compared on one timeline only), not excluded, and no more behind than
-// maxLag after rescue. Of those, the lowest position whose missing WAL can be fetched from the old
-// master; otherwise the highest position in the WAL, ties by position. See design: Ranking.
+// maxLag after rescue; where commits wait for slaves it must have all of them instead. Of those,
+// the lowest position whose missing WAL can be fetched from the old master; otherwise the highest
+// position in the WAL, ties by position. See design: Ranking.
 #pragma once
 
 #include <optional>
@@ -20,6 +21,8 @@ struct Candidate {
     bool former_master = false;    // starts as master again instead of being promoted
     Bytes lacking;                 // behind the best known end of the WAL ...
     std::optional<Rescue> rescue;  // ... unless this fetches it
+    bool has_all_commits = false;  // proven by the synchronous rules (INV-5) ...
+    Lsn must_reach;                // ... once it has replayed so much
     std::string why;
 };
 

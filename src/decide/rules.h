@@ -30,6 +30,9 @@ Verdict wait_for_expiry(const Facts&, Plan&);   // phase closing
 Verdict hand_over_on_request(const Facts&, Plan&);
 Verdict replace_master(const Facts&, Plan&);  // the master can't serve
 
+// rules_sync.cc: whom commits wait for.
+Verdict keep_synchronous(const Facts&, Plan&);
+
 // rules_steady.cc: a serving master, and slaves that follow it.
 Verdict keep_members(const Facts&, Plan&);    // as many as the spec says
 Verdict keep_followers(const Facts&, Plan&);  // configured, following

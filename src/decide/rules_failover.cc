@@ -6,6 +6,7 @@
 #include "decide/orders.h"
 #include "decide/ranking.h"
 #include "decide/rules.h"
+#include "decide/synchronous.h"
 
 namespace matriarch::decide {
 namespace {
@@ -46,12 +47,36 @@ std::optional<Bytes> loss_at_switch(const Facts& f) {
     const auto* former = f.seen.find(f.record->former);
     const auto& history = f.master->report->history;
     if (former == f.master) return Bytes(0);
+    if (all_commits_wait(*f.record)) return {};  // what is left out was acknowledged to nobody
     if (former == nullptr || !former->report || history.empty()) return {};
     const Report& old = *former->report;
     const bool known = old.fenced.value + 1 >= f.record->epoch.value && old.end_of_wal.known() &&
                        old.timeline == history.back().timeline;  // INV-6
     if (!known) return {};
     return distance(history.back().end, old.end_of_wal);
+}
+
+// What the candidate lacks and nobody sends, if it is more than may be lost.
+std::optional<Finding> lacks_too_much(const Facts& f, bool rescue_failed) {
+    const Report& report = *f.master->report;
+    const auto& failover = f.seen.spec.failover;
+    const auto* former = f.seen.find(f.record->former);
+    if (failover.accept_data_loss) return {};
+    Bytes lacking = distance(report.position(), f.record->must_reach);
+    std::string limit = "spec.replication.mode allows none to be lost";
+    if (lacking.value == 0 && rescue_failed && former && former->report &&
+        !all_commits_wait(*f.record)) {
+        lacking = distance(report.position(), former->report->end_of_wal);
+        if (lacking <= failover.max_lag) return {};
+        limit = "spec.failover.maxLag allows " + std::to_string(failover.max_lag.value);
+    }
+    if (lacking.value == 0) return {};
+    const std::string why =
+        rescue_failed ? report.order.message : f.record->former.value + " does not answer";
+    return Finding{"FailoverPossible", false, "RescueFailed",
+                   f.master->name.value + " lacks " + std::to_string(lacking.value) +
+                       " bytes that can't be fetched (" + why + "), " + limit + ": bring " +
+                       f.record->former.value + " back, or set spec.failover.acceptDataLoss"};
 }
 
 // The order of phase promoting, the same for every operator that resumes it.
@@ -112,6 +137,8 @@ AuthorityRecord succeed(const Facts& f, const Candidate& winner, ProofKind proof
     std::replace(r.positions.begin(), r.positions.end(), r.holder, r.former);
     ++r.candidates.version;
     r.candidates.members.clear();
+    r.must_reach = winner.must_reach;
+    change_sync_rule(r, sync_rule_after(f, r));
     for (const auto& i : f.seen.instances)
         if (f.member(i.name) && i.name != r.holder && f.fresh(i))
             r.candidates.members.push_back({i.name, i.pod, Membership::Full});
@@ -121,7 +148,7 @@ AuthorityRecord succeed(const Facts& f, const Candidate& winner, ProofKind proof
 
 // "None" needs proof: the end of the old master's WAL as its fence found it.
 std::optional<Bytes> loss_of(const Facts& f, const Candidate& winner) {
-    if (winner.former_master || winner.rescue) return Bytes(0);
+    if (winner.former_master || winner.rescue || winner.has_all_commits) return Bytes(0);
     const bool end_known = f.master && f.master->report && f.master->report->end_of_wal.known() &&
                            f.master->report->timeline == f.record->timeline;
     if (!end_known) return {};
@@ -247,8 +274,13 @@ Verdict obey_higher_epochs(const Facts& f, Plan& plan) {
                      serving[0]->report->system_identifier == f.record->system_identifier;
     if (one && f.seen.spec.failover.mode != FailoverMode::Paused) {
         what += serving[0]->name.value + " serves in it and goes on in the next";
-        auto r =
-            succeed(f, Candidate{serving[0], true, Bytes(0), {}, ""}, ProofKind::ConfirmedFence);
+        Candidate again;
+        again.instance = serving[0];
+        again.former_master = true;
+        auto r = succeed(f, again, ProofKind::ConfirmedFence);
+        // The lost record's rule, which the one that serves knows.
+        if (const auto& rule = serving[0]->report->sync; rule && rule->waits())
+            r.former_sync.push_back(*rule);
         r.epoch = Epoch(highest.value + 1);
         r.timeline = serving[0]->report->timeline;
         plan.steps.push_back({WriteRecord{std::move(r), Bytes(0)}, what});
@@ -298,24 +330,13 @@ Verdict finish_promotion(const Facts& f, Plan& plan) {
                        (report.order.kind == OrderKind::Promote && report.epoch == f.record->epoch);
     Order order = slave ? promote(f) : lead(f);
     const Order plain = without_rescue(order);
-    if (slave && (failed(*f.master, order) || heard(*f.master, plain))) {
-        const auto* former = f.seen.find(f.record->former);
-        const Bytes lacking = former && former->report
-                                  ? distance(report.position(), former->report->end_of_wal)
-                                  : Bytes(0);
-        const auto& failover = f.seen.spec.failover;
-        if (lacking > failover.max_lag && !failover.accept_data_loss) {
-            plan.findings.push_back(
-                {"FailoverPossible", false, "RescueFailed",
-                 f.master->name.value + " lacks " + std::to_string(lacking.value) +
-                     " bytes that can't be fetched (" + report.order.message +
-                     "), spec.failover.maxLag allows " + std::to_string(failover.max_lag.value) +
-                     ": bring " + f.record->former.value +
-                     " back, or set spec.failover.acceptDataLoss"});
+    const bool rescue_failed = slave && (failed(*f.master, order) || heard(*f.master, plain));
+    if (rescue_failed) order = plain;
+    if (slave && report.in_recovery == Known::Yes && !order.rescue && !heard(*f.master, order))
+        if (auto finding = lacks_too_much(f, rescue_failed)) {
+            plan.findings.push_back(std::move(*finding));
             return Verdict::Decided;
         }
-        order = plain;
-    }
     if (failed(*f.master, order) || f.master_state == MasterState::Fenced) {
         if (f.master_state == MasterState::Fenced)
             return choose(f, plan, ProofKind::ConfirmedFence);

@@ -4,6 +4,7 @@
 #include "decide/mandate.h"
 #include "decide/orders.h"
 #include "decide/rules.h"
+#include "decide/synchronous.h"
 
 namespace matriarch::decide {
 namespace {
@@ -36,6 +37,7 @@ AuthorityRecord new_record(const Facts& f, const InstanceView& holder) {
         const auto name = instance_name(f.seen.cluster.name, n);
         if (name != holder.name) r.positions.push_back(name);
     }
+    r.sync = first_sync_rule(f, r.positions);
     r.handled_request = f.seen.spec.failover.request_id;
     return r;
 }
@@ -69,6 +71,7 @@ bool restore_record(const Facts& f, Plan& plan) {
     r.timeline_opened_by = r.epoch_id;
     // Above the set that it has stored, which it would otherwise keep.
     r.candidates.version = master->report->candidates_version + 1;
+    r.sync = master->report->sync.value_or(SyncRule());
     plan.steps.push_back(
         {WriteRecord{std::move(r)}, "the record was lost; its master still serves"});
     return true;

@@ -3,6 +3,7 @@
 
 #include "decide/orders.h"
 #include "decide/rules.h"
+#include "decide/synchronous.h"
 
 namespace matriarch::decide {
 namespace {
@@ -19,20 +20,31 @@ bool streams(const Facts& f, const InstanceView& slave) {
            slave.report->receiving;
 }
 
+// The master keeps the recorded rule itself. A slave need only know whether there is one: it loads
+// the exact one before its promotion.
+bool knows_sync_rule(const Facts& f, const InstanceView& instance) {
+    const auto& wanted = f.record->sync;
+    const SyncRule known = instance.report->sync.value_or(SyncRule());
+    return &instance == f.master ? known == wanted : known.waits() == wanted.waits();
+}
+
 void configure(const Facts& f, Plan& plan, const InstanceView& instance) {
     if (!f.fresh(instance)) return;
-    const std::string hash = instance.config.hash();
+    const std::string hash = instance.config.hash() + "/" + std::to_string(f.record->sync.version);
     // With troubles the agent still has a refused configuration in mind: a wish that was taken back
     // must reach it, one that still stands need not be repeated.
     const bool refused = !instance.report->parameter_troubles.empty();
-    if (instance.report->config_hash == hash && !refused) return;
+    const bool known = knows_sync_rule(f, instance);
+    if (instance.report->config_hash == instance.config.hash() && known && !refused) return;
     const auto& last = instance.configured;
-    if (refused && last && last->incarnation == instance.report->incarnation &&
+    if (refused && known && last && last->incarnation == instance.report->incarnation &&
         last->id.value.ends_with("/" + hash) && f.now - last->at < kRefusedAgain)
         return;
     Order o = order_for(f, instance, OrderKind::Configure, hash);
     o.config = instance.config;
-    give(f, plan, instance, std::move(o), "its configuration differs");
+    o.sync = f.record->sync;
+    give(f, plan, instance, std::move(o),
+         known ? "its configuration differs" : "whom commits wait for differs");
 }
 
 // Planned interruptions go one at a time, slaves first and the master last, and only while all
@@ -82,7 +94,8 @@ Verdict keep_members(const Facts& f, Plan& plan) {
         return Verdict::Decided;
     }
     for (const auto* other : f.others)
-        if (!f.member(other->name) && other->exists && !other->deleting)
+        if (!f.member(other->name) && other->exists && !other->deleting &&
+            !in_sync_rule(*f.record, other->name))
             plan.steps.push_back({RemoveInstance{other->name}, "no longer a member"});
     return Verdict::Pass;
 }

@@ -39,8 +39,7 @@ Json write_config(const InstanceConfig& c) {
             {"database", c.database},
             {"owner", c.owner},
             {"roles", roles},
-            {"slots", c.slots},
-            {"synchronousStandbyNames", c.synchronous_standby_names}};
+            {"slots", c.slots}};
 }
 
 StringMap read_string_map(const Json& object) {
@@ -71,7 +70,6 @@ InstanceConfig read_config(const Json& object) {
         return r;
     });
     read_list(object, "slots", c.slots, read_one<std::string>);
-    read(object, "synchronousStandbyNames", c.synchronous_standby_names);
     return c;
 }
 

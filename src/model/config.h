@@ -26,9 +26,8 @@ struct InstanceConfig {
     std::string encoding = "UTF8", locale = "C.UTF-8";
     int wal_segment_size_mb = 16;
     std::string database, owner;
-    std::vector<RoleConfig> roles;          // made and kept on the master
-    std::vector<std::string> slots;         // physical slots: one per other instance
-    std::string synchronous_standby_names;  // master only; empty: asynchronous
+    std::vector<RoleConfig> roles;   // made and kept on the master
+    std::vector<std::string> slots;  // physical slots: one per other instance
 
     // Names a content: equal configurations have equal hashes on all machines.
     std::string hash() const;

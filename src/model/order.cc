@@ -101,8 +101,8 @@ std::string to_json(const Order& o) {
                 {"reserved", o.reserved.value},
                 {"candidates", json::write_candidates(o.candidates)},
                 {"withhold", o.withhold},
-                {"ttlMs", o.ttl.count()},
-                {"sync", json::write_sync(o.sync)}};
+                {"ttlMs", o.ttl.count()}};
+    if (o.sync) out["sync"] = json::write_sync(*o.sync);
     if (o.upstream) out["upstream"] = write_upstream(*o.upstream);
     if (o.config) out["config"] = json::write_config(*o.config);
     if (o.proof) out["proof"] = write_proof(*o.proof);

@@ -87,7 +87,7 @@ struct Order {
     // what it promised. 0: not said.
     std::chrono::milliseconds ttl{0};
     std::optional<Grant> grant;    // Promote, Lead, Initialize: so that nobody waits for a poll
-    std::optional<SyncRule> sync;  // Promote, Lead
+    std::optional<SyncRule> sync;  // stored with the epoch; a lower version than known is ignored
     friend bool operator==(const Order&, const Order&) = default;
 };
 

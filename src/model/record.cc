@@ -1,5 +1,7 @@
 #include "model/record.h"
 
+#include <algorithm>
+
 #include "model/record_json.h"
 
 namespace matriarch {
@@ -32,6 +34,29 @@ const Member* CandidateSet::find(const PodUid& pod) const {
     for (const auto& member : members)
         if (member.pod == pod) return &member;
     return nullptr;
+}
+
+std::string_view to_string(SyncMethod method) {
+    return method == SyncMethod::First ? "first" : "any";
+}
+
+bool SyncRule::names(const InstanceName& instance) const {
+    return std::find(members.begin(), members.end(), instance) != members.end();
+}
+
+bool SyncRule::same_as(const SyncRule& other) const {
+    SyncRule compared = other;
+    compared.version = version;
+    return compared == *this;
+}
+
+std::string synchronous_standby_names(const SyncRule& rule) {
+    if (!rule.waits()) return "";
+    std::string names;
+    for (const auto& member : rule.members)
+        names += (names.empty() ? "\"" : ", \"") + member.value + "\"";
+    return (rule.method == SyncMethod::Any ? "ANY " : "FIRST ") + std::to_string(rule.wait_for) +
+           " (" + names + ")";
 }
 
 static std::string_view to_string(Membership membership) {
@@ -75,9 +100,11 @@ CandidateSet read_candidates(const Json& object) {
     return out;
 }
 
-Json write_sync(const std::optional<SyncRule>& rule) {
-    if (!rule) return nullptr;
-    return {{"waitFor", rule->wait_for}, {"members", write_names(rule->members)}};
+Json write_sync(const SyncRule& rule) {
+    return {{"waitFor", rule.wait_for},
+            {"members", write_names(rule.members)},
+            {"method", to_string(rule.method)},
+            {"version", rule.version}};
 }
 
 std::optional<SyncRule> read_sync(const Json& value) {
@@ -85,6 +112,8 @@ std::optional<SyncRule> read_sync(const Json& value) {
     SyncRule rule;
     read(value, "waitFor", rule.wait_for);
     rule.members = read_names(at(value, "members"));
+    read_enum(value, "method", rule.method, SyncMethod::Any);
+    read(value, "version", rule.version);
     return rule;
 }
 
@@ -123,9 +152,11 @@ Result<AuthorityRecord> record_from_lease(const Json& lease) {
         json::read_enum(*body, "proof", proof, ProofKind::AdministratorsWord);
         r.proof = proof;
     }
+    json::read(*body, "mustReach", r.must_reach);
     r.candidates = json::read_candidates(json::at(*body, "candidates"));
-    r.sync = json::read_sync(json::at(*body, "sync"));
-    r.former_sync = json::read_sync(json::at(*body, "formerSync"));
+    r.sync = json::read_sync(json::at(*body, "sync")).value_or(SyncRule());
+    json::read_list(*body, "formerSync", r.former_sync,
+                    [](const Json& item) { return json::read_sync(item).value_or(SyncRule()); });
     json::read(*body, "timeline", r.timeline);
     json::read(*body, "timelineOpenedBy", r.timeline_opened_by);
     json::read(*body, "reserved", r.reserved);
@@ -136,6 +167,8 @@ Result<AuthorityRecord> record_from_lease(const Json& lease) {
 }
 
 void record_to_lease(const AuthorityRecord& r, Json& lease) {
+    Json former = Json::array();
+    for (const auto& rule : r.former_sync) former.push_back(json::write_sync(rule));
     if (!r.version.empty()) lease["metadata"]["resourceVersion"] = r.version.value;
     lease["spec"]["holderIdentity"] = r.holder.value + "/" + r.holder_pod.value;
     lease["spec"]["leaseTransitions"] = r.epoch.value;
@@ -146,9 +179,10 @@ void record_to_lease(const AuthorityRecord& r, Json& lease) {
                        {"former", r.former.value},
                        {"formerPod", r.former_pod.value},
                        {"proof", r.proof ? Json(to_string(*r.proof)) : Json()},
+                       {"mustReach", r.must_reach.value},
                        {"candidates", json::write_candidates(r.candidates)},
                        {"sync", json::write_sync(r.sync)},
-                       {"formerSync", json::write_sync(r.former_sync)},
+                       {"formerSync", std::move(former)},
                        {"timeline", r.timeline.value},
                        {"timelineOpenedBy", r.timeline_opened_by.value},
                        {"reserved", r.reserved.value},

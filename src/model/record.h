@@ -46,12 +46,26 @@ struct CandidateSet {
     friend bool operator==(const CandidateSet&, const CandidateSet&) = default;
 };
 
-// `wait_for` of `members` must have flushed before a commit is acknowledged (W of N).
+enum class SyncMethod { First, Any };  // of synchronous_standby_names
+std::string_view to_string(SyncMethod method);
+
+// Whom commits wait for: `wait_for` of `members` must have flushed before one is acknowledged (W of
+// N). Who becomes master must have seen so many of them that one is among them: R + W > N.
 struct SyncRule {
-    int wait_for = 0;
+    int wait_for = 0;  // 0: a commit waits for nobody
     std::vector<InstanceName> members;
+    SyncMethod method = SyncMethod::First;
+    std::uint64_t version = 0;  // rises with every change in the record
+
+    bool waits() const { return wait_for > 0; }
+    bool names(const InstanceName& instance) const;
+    // Equal but for the version.
+    bool same_as(const SyncRule& other) const;
     friend bool operator==(const SyncRule&, const SyncRule&) = default;
 };
+
+// The rule as PostgreSQL's setting of that name; empty if nobody is waited for.
+std::string synchronous_standby_names(const SyncRule& rule);
 
 struct AuthorityRecord {
     ResourceVersion version;  // of the Lease; empty: not stored yet
@@ -65,8 +79,10 @@ struct AuthorityRecord {
     InstanceName former;  // promoting: the master of the epoch before ...
     PodUid former_pod;
     std::optional<ProofKind> proof;  // ... and why it can acknowledge nothing more
+    Lsn must_reach;                  // promoting: commits may be lost before so much is replayed
     CandidateSet candidates;
-    std::optional<SyncRule> sync, former_sync;
+    SyncRule sync;                        // in force, or being put into force by the master ...
+    std::vector<SyncRule> former_sync;    // ... beside those that still count until it is
     Timeline timeline;                    // the newest that the cluster served from ...
     EpochId timeline_opened_by;           // ... and the epoch that opened it
     Timeline reserved;                    // no promotion may open a number up to this one again

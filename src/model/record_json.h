@@ -8,8 +8,8 @@ namespace matriarch::json {
 
 Json write_candidates(const CandidateSet& set);
 CandidateSet read_candidates(const Json& object);
-Json write_sync(const std::optional<SyncRule>& rule);  // null for none
-std::optional<SyncRule> read_sync(const Json& value);
+Json write_sync(const SyncRule& rule);
+std::optional<SyncRule> read_sync(const Json& value);  // nothing unless it is an object
 Json write_names(const std::vector<InstanceName>& names);
 std::vector<InstanceName> read_names(const Json& list);
 

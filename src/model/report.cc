@@ -2,6 +2,7 @@
 
 #include "model/json.h"
 #include "model/mandate_json.h"
+#include "model/record_json.h"
 
 namespace matriarch {
 
@@ -81,6 +82,7 @@ void plain_members(Report_& r, Io&& io) {
     io("replayed", r.replayed);
     io("receiving", r.receiving);
     io("upstream", r.upstream);
+    io("syncSince", r.sync_since);
     io("lagMs", r.lag);
     io("serverVersion", r.server_version_num);
     io("configHash", r.config_hash);
@@ -112,6 +114,7 @@ Json write(const Report& r) {
                                 {"restart", s.restart.value}});
     for (const auto& t : r.parameter_troubles)
         out["parameterTroubles"].push_back({{"name", t.name}, {"message", t.message}});
+    if (r.sync) out["sync"] = json::write_sync(*r.sync);
     out["order"] = {{"id", r.order.id.value},
                     {"kind", to_string(r.order.kind)},
                     {"state", to_string(r.order.state)},
@@ -156,6 +159,7 @@ Report read_report(const Json& body) {
         read(item, "message", t.message);
         return t;
     });
+    r.sync = json::read_sync(at(body, "sync"));
     const Json& order = at(body, "order");
     read(order, "id", r.order.id);
     read_enum(order, "kind", r.order.kind, OrderKind::Checkpoint);

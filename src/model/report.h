@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <nlohmann/json_fwd.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -117,6 +118,8 @@ struct Report {
     std::chrono::milliseconds lag{0};  // replay lag by time; 0 when caught up
     std::vector<StreamView> streams;
     std::vector<SlotView> slots;
+    std::optional<SyncRule> sync;  // that the server is known to have loaded ...
+    Lsn sync_since;                // ... master: all commits behind this position keep it
     int server_version_num = 0;
 
     // Work.

@@ -4,15 +4,6 @@
 
 namespace matriarch::op {
 
-std::string synchronous_standby_names(const ReplicationSpec& spec,
-                                      const std::vector<InstanceName>& slaves) {
-    if (spec.mode == ReplicationMode::Async || slaves.empty()) return "";
-    std::string names;
-    for (const auto& slave : slaves) names += (names.empty() ? "\"" : ", \"") + slave.value + "\"";
-    const std::string method = spec.mode == ReplicationMode::Quorum ? "ANY " : "FIRST ";
-    return method + std::to_string(spec.synchronous_slaves) + " (" + names + ")";
-}
-
 InstanceConfig instance_config(const ClusterSpec& spec, const InstanceName& instance,
                                const std::vector<InstanceName>& members,
                                const std::string& verifier) {
@@ -40,7 +31,6 @@ InstanceConfig instance_config(const ClusterSpec& spec, const InstanceName& inst
         if (member != instance) others.push_back(member);
     std::sort(others.begin(), others.end());
     for (const auto& other : others) c.slots.push_back(slot_name(other));
-    c.synchronous_standby_names = synchronous_standby_names(spec.replication, others);
     return c;
 }
 

@@ -15,8 +15,4 @@ InstanceConfig instance_config(const ClusterSpec& spec, const InstanceName& inst
                                const std::vector<InstanceName>& members,
                                const std::string& verifier);
 
-// synchronous_standby_names for the spec's mode over these slaves; empty for async.
-std::string synchronous_standby_names(const ReplicationSpec& spec,
-                                      const std::vector<InstanceName>& slaves);
-
 }  // namespace matriarch::op

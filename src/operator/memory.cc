@@ -22,6 +22,24 @@ void ClusterMemory::wrote_record(const AuthorityRecord& stored, TimePoint now) {
     live_version = stored.version;
 }
 
+void ClusterMemory::note_streams(decide::Observation& seen, TimePoint now) {
+    if (record && record->phase == Phase::Serving && record->epoch != serving_epoch_) {
+        serving_epoch_ = record->epoch;
+        serving_since = now;
+        streamed_at.clear();
+    }
+    const auto* master = record ? seen.find(record->holder) : nullptr;
+    for (auto& instance : seen.instances) {
+        if (master != nullptr && master->reachable && master->report && instance.reachable)
+            for (const auto& stream : master->report->streams)
+                if (stream.application_name == instance.name.value && stream.state == "streaming")
+                    streamed_at[instance.name] = master->reported_at;
+        const auto last = streamed_at.find(instance.name);
+        if (last != streamed_at.end()) instance.streamed_at = last->second;
+    }
+    seen.serving_since = serving_since;
+}
+
 void ClusterMemory::note_term(Term term, TimePoint now) {
     if (term != term_) {
         mandate = {};

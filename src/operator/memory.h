@@ -51,6 +51,8 @@ struct ClusterMemory {
     std::string published_version;  // of the ConfigMap
     TimePoint published_at{};
     std::optional<TimePoint> master_failed_since;
+    std::optional<TimePoint> serving_since;  // of the epoch that was seen serving last
+    std::map<InstanceName, TimePoint> streamed_at;
     std::shared_ptr<SentOrders> orders = std::make_shared<SentOrders>();
     std::optional<ChangeUnderWay> change;
     std::vector<ChangeOfMaster> history;  // what status does not show yet
@@ -71,8 +73,12 @@ struct ClusterMemory {
     // Our term: times of a former leadership mean nothing.
     void note_term(Term term, TimePoint now);
 
+    // Which slaves the master streams to, at this look.
+    void note_streams(decide::Observation& seen, TimePoint now);
+
   private:
     Term term_;
+    Epoch serving_epoch_;
 };
 
 }  // namespace matriarch::op

@@ -208,6 +208,7 @@ decide::Observation observe(const Cluster& cluster, const Caches& caches,
     std::sort(o.instances.begin(), o.instances.end(), [&](const auto& a, const auto& b) {
         return ordinal_of(a.name, cluster.key.name) < ordinal_of(b.name, cluster.key.name);
     });
+    memory.note_streams(o, now);
     return o;
 }
 

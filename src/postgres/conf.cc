@@ -78,8 +78,7 @@ void write_defaults(Writer& w) {
 }
 
 // What the cluster depends on. Last, so that it wins.
-void write_owned(Writer& w, const Layout& l, const InstanceConfig& config,
-                 const ServerConfig& server) {
+void write_owned(Writer& w, const Layout& l, const ServerConfig& server) {
     w.comment("set by Matriarch");
     w.set("listen_addresses", l.listen);
     w.set("port", std::to_string(l.port));
@@ -103,8 +102,7 @@ void write_owned(Writer& w, const Layout& l, const InstanceConfig& config,
     w.set("log_destination", "stderr");
     // Before 17 ALTER SYSTEM can't be forbidden; the agent empties its file of what it owns.
     if (l.major_version >= 17) w.set("allow_alter_system", "off");
-    w.set("synchronous_standby_names",
-          server.role == Role::Master ? config.synchronous_standby_names : "");
+    w.set("synchronous_standby_names", server.synchronous_standby_names);
     w.set("primary_conninfo", server.primary_conninfo);
     w.set("primary_slot_name", server.primary_slot_name);
     w.set("restore_command", server.restore_command);
@@ -212,7 +210,7 @@ std::string render_postgresql_conf(const Layout& layout, const InstanceConfig& c
     w.comment("spec.postgresql");
     w.user(config.parameters);
     w.user(server.role == Role::Master ? config.master_parameters : config.slave_parameters);
-    write_owned(w, layout, config, server);
+    write_owned(w, layout, server);
     return w.take();
 }
 

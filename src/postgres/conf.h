@@ -39,6 +39,8 @@ struct ServerConfig {
     bool read_only = true;                            // until verified as master
     std::string primary_conninfo, primary_slot_name;  // empty: no receiver
     std::string restore_command;
+    // A slave has it too: as master it would make commits wait from the first one on.
+    std::string synchronous_standby_names;
 };
 
 std::string render_postgresql_conf(const Layout& layout, const InstanceConfig& config,

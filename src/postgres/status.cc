@@ -18,7 +18,9 @@ constexpr const char* kStatusSql =
     " (pg_catalog.clock_timestamp() - pg_catalog.pg_last_xact_replay_timestamp())))::bigint END,"
     " w.status, w.received_tli, pg_catalog.current_setting('server_version_num'),"
     " pg_catalog.current_setting('primary_conninfo') <> '', w.sender_host, w.sender_port,"
-    " (1000 * EXTRACT(EPOCH FROM (pg_catalog.clock_timestamp() - w.last_msg_receipt_time)))::bigint"
+    " (1000 * EXTRACT(EPOCH FROM (pg_catalog.clock_timestamp() - "
+    "w.last_msg_receipt_time)))::bigint,"
+    " pg_catalog.current_setting('synchronous_standby_names')"
     " FROM (SELECT pg_catalog.pg_is_in_recovery() AS r) AS x"
     " LEFT JOIN pg_catalog.pg_stat_wal_receiver AS w ON true;"
     "SELECT application_name, state, sync_state, sent_lsn, flush_lsn, replay_lsn"
@@ -77,6 +79,7 @@ Result<ServerStatus> read_status(Connection& connection, Deadline deadline) {
     out.sender_port = number<int>(server.text(0, 12));
     out.stream_age = std::chrono::milliseconds(
         std::max<std::int64_t>(0, number<std::int64_t>(server.text(0, 13))));
+    out.synchronous_standby_names = server.text(0, 14);
 
     const Rows& streams = (*answers)[1];
     for (int i = 0; i < streams.count(); ++i)

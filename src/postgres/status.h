@@ -35,6 +35,7 @@ struct ServerStatus {
     int version_num = 0;
     bool restart_pending = false;
     bool conninfo_set = false;  // slave: primary_conninfo is not empty
+    std::string synchronous_standby_names;
 };
 
 // How the agent talks to its own server.

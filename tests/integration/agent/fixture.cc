@@ -433,6 +433,7 @@ Order Node::order(OrderKind kind, const std::string& id) {
     o.valid_for = milliseconds(3000);
     if (kind != OrderKind::Initialize) o.system_identifier = lab_.system_identifier;
     o.ttl = lab_.ttl;
+    o.sync = lab_.sync;
     if (kind == OrderKind::Initialize || kind == OrderKind::Lead || kind == OrderKind::Promote) {
         o.candidates = lab_.candidates(*this);
         o.grant = Grant{o.epoch, o.epoch_id, r.clock_reading, lab_.ttl, o.candidates};

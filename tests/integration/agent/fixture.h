@@ -110,7 +110,8 @@ class Lab {
     SystemIdentifier system_identifier;
     void next_epoch();
     milliseconds ttl{3000};
-    bool no_set = false;  // a master of old: no candidate set was ever stored
+    std::optional<SyncRule> sync;  // goes with every order
+    bool no_set = false;           // a master of old: no candidate set was ever stored
     CandidateSet candidates(const Node& master) const;
     std::vector<std::string> agent_flags;  // more of them
 

@@ -23,6 +23,7 @@ class BrainTest : public ::testing::Test {
         v.data.end_searched = true;
         v.data.end_of_wal = Lsn(100);
         v.conf_current = true;
+        v.sync_loaded = true;
         v.sampled_after_conf = true;
     }
     void goal_of(OrderKind kind) {
@@ -94,6 +95,18 @@ TEST_F(BrainTest, GivenNoMandate_WhenAMasterIsOrdered_ThenItWaits) {
     expect({});
     EXPECT_EQ(think_now().message, "waits for a mandate");
     v.may_serve = true;
+    expect({Kind::Promote});
+}
+
+TEST_F(BrainTest, GivenCommitsThatShallWait_WhenNotYetLoaded_ThenTheSlaveIsNotPromoted_INV5) {
+    goal_of(OrderKind::Promote);
+    running(true);
+    v.sync_loaded = v.conf_current = false;
+    expect({Kind::Configure});
+    v.conf_current = true;
+    expect({});
+    EXPECT_EQ(think_now().message, "loads whom commits wait for");
+    v.sync_loaded = true;
     expect({Kind::Promote});
 }
 

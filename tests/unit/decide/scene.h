@@ -28,6 +28,7 @@ struct Scene {
         r.epoch_id = EpochId("four");
         r.term = Term(1);
         r.timeline = Timeline(3);
+        r.timeline_opened_by = r.epoch_id;
         r.system_identifier = SystemIdentifier("777");
         r.positions = {InstanceName("orders-2"), InstanceName("orders-3")};
         r.candidates = {2,
@@ -100,6 +101,8 @@ struct Scene {
         r.in_recovery = Known::No;
         r.writable = Known::Yes;
         r.written = r.flushed = Lsn(1000);
+        r.sync = seen.record->sync;
+        r.sync_since = Lsn(900);
         for (int other = 1; other <= 3; ++other)
             if (other != n)
                 r.slots.push_back(
@@ -112,6 +115,12 @@ struct Scene {
         r.received = r.replayed = Lsn(1000);
         r.receiving = true;
         r.upstream = seen.record->holder;
+        r.sync = seen.record->sync;
+        const auto master =
+            std::find_if(seen.instances.begin(), seen.instances.end(),
+                         [&](const auto& i) { return i.name == seen.record->holder; });
+        master->report->streams.push_back(
+            {at(n).name.value, "streaming", "", Lsn(1000), Lsn(1000), Lsn(1000)});
         obeyed(n, "follow/" + std::to_string(seen.record->epoch.value) + "/" +
                       seen.record->holder.value);
     }

@@ -27,7 +27,9 @@ AuthorityRecord full_record() {
     r.candidates = {3,
                     {{InstanceName("orders-1"), PodUid("uid-1"), Membership::Full},
                      {InstanceName("orders-3"), PodUid("uid-3"), Membership::Joining}}};
-    r.sync = SyncRule{1, {InstanceName("orders-3")}};
+    r.must_reach = Lsn(1234);
+    r.sync = SyncRule{1, {InstanceName("orders-3")}, SyncMethod::Any, 9};
+    r.former_sync = {{2, {InstanceName("orders-2"), InstanceName("orders-3")}}, SyncRule{}};
     r.timeline = Timeline(4);
     r.timeline_opened_by = EpochId("zyx");
     r.reserved = Timeline(5);
@@ -47,6 +49,15 @@ TEST(Record, GivenAnyRecord_WhenWrittenToALease_ThenItReadsBackEqual) {
     const auto back = record_from_lease(lease);
     ASSERT_TRUE(back.ok()) << back.error().message();
     EXPECT_EQ(*back, record);
+}
+
+TEST(SyncRule, GivenARule_WhenWrittenForPostgresql_ThenNamesAreQuotedAndNobodyIsNothing) {
+    SyncRule rule{1, {InstanceName("a-1"), InstanceName("a-2")}, SyncMethod::Any, 7};
+    EXPECT_EQ(synchronous_standby_names(rule), R"(ANY 1 ("a-1", "a-2"))");
+    rule.method = SyncMethod::First;
+    rule.wait_for = 2;
+    EXPECT_EQ(synchronous_standby_names(rule), R"(FIRST 2 ("a-1", "a-2"))");
+    EXPECT_EQ(synchronous_standby_names({}), "");
 }
 
 TEST(Record, GivenALeaseOfSomebodyElse_WhenRead_ThenItIsNoRecord) {
@@ -154,6 +165,8 @@ TEST(Report, GivenEveryField_WhenSent_ThenItArrivesEqual) {
     r.lag = std::chrono::milliseconds(12);
     r.streams = {{"orders-1", "streaming", "async", Lsn(1), Lsn(2), Lsn(3)}};
     r.slots = {{"orders_1", true, "reserved", Lsn(1)}};
+    r.sync = full_record().sync;
+    r.sync_since = Lsn(6);
     r.server_version_num = 150020;
     r.order = {OrderId("o"), OrderKind::Fence, OrderState::Working, "kills"};
     r.config_hash = "h";

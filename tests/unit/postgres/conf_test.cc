@@ -52,7 +52,7 @@ TEST(Conf, GivenAUsersParameters_WhenRendered_ThenDefaultsGiveWayAndOwnedOnesDoN
     EXPECT_EQ(value_of(conf, "primary_conninfo"), "'host=''x'''");
     EXPECT_THAT(conf, Not(HasSubstr("injected")));
     EXPECT_THAT(conf, Not(HasSubstr("bad name")));
-    ServerConfig master{Role::Master, false, "", "", ""};
+    ServerConfig master{Role::Master, false, "", "", "", ""};
     EXPECT_EQ(value_of(render_postgresql_conf(layout(), config, master), "work_mem"), "'8MB'");
 
     std::vector<std::string> named;
@@ -60,14 +60,16 @@ TEST(Conf, GivenAUsersParameters_WhenRendered_ThenDefaultsGiveWayAndOwnedOnesDoN
     EXPECT_THAT(named, ElementsAre("Port", "bad name", "fsync", "injected"));
 }
 
-TEST(Conf, GivenASlave_WhenRendered_ThenItWaitsForNobodysCommit) {
-    InstanceConfig config;
-    config.synchronous_standby_names = "ANY 1 (\"a\", \"b\")";
-    EXPECT_EQ(value_of(render_postgresql_conf(layout(), config, {}), "synchronous_standby_names"),
+TEST(Conf, GivenWhomCommitsWaitFor_WhenRendered_ThenASlaveHasItTooForItsFirstCommitAsMaster) {
+    ServerConfig server{Role::Slave, true, "", "", "", "ANY 1 (\"a\", \"b\")"};
+    for (const Role role : {Role::Slave, Role::Master}) {
+        server.role = role;
+        EXPECT_EQ(
+            value_of(render_postgresql_conf(layout(), {}, server), "synchronous_standby_names"),
+            "'ANY 1 (\"a\", \"b\")'");
+    }
+    EXPECT_EQ(value_of(render_postgresql_conf(layout(), {}, {}), "synchronous_standby_names"),
               "''");
-    EXPECT_EQ(value_of(render_postgresql_conf(layout(), config, {Role::Master, false, "", "", ""}),
-                       "synchronous_standby_names"),
-              "'ANY 1 (\"a\", \"b\")'");
 }
 
 TEST(Conf, GivenAnHba_WhenRendered_ThenTheSuperuserNeverComesOverTheNetwork) {
