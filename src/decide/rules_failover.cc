@@ -155,16 +155,29 @@ std::optional<Bytes> loss_of(const Facts& f, const Candidate& winner) {
     return winner.lacking;
 }
 
+// Words for a target that is no slave of this cluster.
+std::string no_such_target(const Facts& f) {
+    std::string names;
+    for (const auto& name : f.record->positions) names += (names.empty() ? "" : ", ") + name.value;
+    return f.seen.spec.failover.target + ": is no slave of this cluster, whose slaves are " +
+           (names.empty() ? "none" : names) + " (slave1 to slave" +
+           std::to_string(f.record->positions.size()) + ")";
+}
+
 // A proof stands: choose and record the next master.
 Verdict choose(const Facts& f, Plan& plan, ProofKind proof) {
     if (!receivers_are_down(f, plan)) return Verdict::Decided;
     Ranking ranking = rank(f, proof);
     if (change_requested(f)) {
-        std::string refusal;
+        std::string refusal = no_such_target(f);
         const auto* target = resolve(f, f.seen.spec.failover.target);
         if (auto asked = target ? consider(f, *target, proof, refusal) : std::nullopt) {
             asked->why = "spec.failover.target names it";
             ranking.winner = std::move(asked);
+        } else {
+            plan.findings.push_back(
+                {"RequestAccepted", false, "TargetRefused", "spec.failover.target " + refusal});
+            if (f.seen.spec.failover.mode == FailoverMode::Manual) ranking = {{}, {refusal}};
         }
     } else if (f.seen.spec.failover.mode == FailoverMode::Manual) {
         std::string refusal = "the old master is away";
@@ -354,7 +367,7 @@ Verdict hand_over_on_request(const Facts& f, Plan& plan) {
     if (!change_requested(f) || f.master_state != MasterState::Serving) return Verdict::Pass;
     const auto& failover = f.seen.spec.failover;
     const auto* target = resolve(f, failover.target);
-    std::string refusal = failover.target + ": no such instance or position";
+    std::string refusal = no_such_target(f);
     if (target == f.master) {
         auto r = *f.record;
         r.handled_request = failover.request_id;

@@ -164,6 +164,23 @@ void read_scheduling(const Json& s, ClusterSpec& out) {
     read(s, "priorityClassName", out.priority_class);
 }
 
+// What objects may hold that were stored before a rule of the schema was made.
+Status check_limits(const ClusterSpec& spec) {
+    const auto& replication = spec.replication;
+    if (replication.mode != ReplicationMode::Async && replication.synchronous_slaves > spec.slaves)
+        return make_error(ErrorKind::Invalid, "spec.replication.synchronousSlaves is " +
+                                                  std::to_string(replication.synchronous_slaves) +
+                                                  " and must not exceed spec.slaves, which is " +
+                                                  std::to_string(spec.slaves));
+    const auto mandate = spec.failover.mandate;
+    if (mandate < kShortestMandate || mandate > kLongestMandate)
+        return make_error(ErrorKind::Invalid,
+                          "spec.failover.mandateSeconds is " + std::to_string(mandate.count()) +
+                              " and must be from " + std::to_string(kShortestMandate.count()) +
+                              " to " + std::to_string(kLongestMandate.count()));
+    return {};
+}
+
 }  // namespace
 
 Result<ClusterSpec> parse_spec(const Json& spec) {
@@ -194,6 +211,7 @@ Result<ClusterSpec> parse_spec(const Json& spec) {
     read_scheduling(at(spec, "scheduling"), out);
     out.pod_labels = read_string_map(at(at(spec, "pod"), "labels"));
     out.pod_annotations = read_string_map(at(at(spec, "pod"), "annotations"));
+    if (const auto good = check_limits(out); !good) return good.error();
     return out;
 }
 

@@ -48,6 +48,9 @@ struct ReplicationSpec {
     std::string max_slot_wal_keep_size;  // a quantity; empty: from the volume's size
 };
 
+// Of spec.failover.mandateSeconds.
+inline constexpr std::chrono::seconds kShortestMandate{2}, kLongestMandate{30};
+
 struct FailoverSpec {
     FailoverMode mode = FailoverMode::Automatic;
     std::chrono::seconds mandate{3};

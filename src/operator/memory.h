@@ -44,9 +44,10 @@ struct ClusterMemory {
     std::string cluster_uid;
     std::optional<AuthorityRecord> record;  // the newest seen: the cache's or our own write's
     std::string record_trouble;
-    decide::MandateTimes mandate;  // but for `granted`, which the agents' channel knows
-    TimePoint record_seen_at{};    // first sight of `record`'s version
-    ResourceVersion live_version;  // of the record as last read live, or written by us
+    std::optional<ClusterSpec> valid_spec;  // the last one that could be fulfilled
+    decide::MandateTimes mandate;           // but for `granted`, which the agents' channel knows
+    TimePoint record_seen_at{};             // first sight of `record`'s version
+    ResourceVersion live_version;           // of the record as last read live, or written by us
     std::optional<Routes> published;
     std::string published_version;  // of the ConfigMap
     TimePoint published_at{};

@@ -37,6 +37,27 @@ std::set<InstanceName> planned_instances(const decide::Observation& seen,
     return out;
 }
 
+// A spec that can't be fulfilled changes nothing: the one before stays in force.
+std::shared_ptr<const Cluster> with_valid_spec(std::shared_ptr<const Cluster> cluster,
+                                               ClusterMemory& memory) {
+    if (!cluster->spec_problem) {
+        memory.valid_spec = cluster->spec;
+        return cluster;
+    }
+    if (!memory.valid_spec) return cluster;
+    auto out = std::make_shared<Cluster>(*cluster);
+    out->spec = *memory.valid_spec;
+    return out;
+}
+
+decide::Finding spec_finding(const Cluster& cluster, const ClusterMemory& memory) {
+    const std::string type(kSpecValidCondition);
+    if (!cluster.spec_problem) return {type, true, "Valid", "the spec can be fulfilled"};
+    return {type, false, "SpecInvalid",
+            cluster.spec_problem->message() +
+                (memory.valid_spec ? "; the spec before stays in force" : "")};
+}
+
 }  // namespace
 
 struct Reconciler::Look {
@@ -102,6 +123,7 @@ Result<Duration> Reconciler::reconcile(const ClusterKey& key) {
         memory_of(key).cluster_uid = cluster->uid;
     }
     if (!world_.leadership().valid(world_.clock.now())) return Duration(seconds(1));
+    cluster = with_valid_spec(cluster, memory_of(key));
     Look one{cluster, *caches, memory_of(key), {}, {}, {}, false};
     return look(one);
 }
@@ -125,17 +147,14 @@ Result<Duration> Reconciler::look(Look& look) {
     look_for_troubles(world_.client, cluster, look.caches, memory, now);
     look.seen = observe(cluster, look.caches, world_.agents, memory, world_.leadership(),
                         world_.random, now);
-    if (cluster.spec_problem) {
+    if (cluster.spec_problem && !memory.valid_spec) {
         look.plan.phase = "Blocked";
-        look.plan.findings.push_back({std::string(kSpecValidCondition), false, "SpecInvalid",
-                                      cluster.spec_problem->message()});
         look.plan.findings.push_back(
             {std::string(kReadyCondition), false, "SpecInvalid", cluster.spec_problem->message()});
     } else {
         look.plan = decide::decide(look.seen, policy_, now);
-        look.plan.findings.push_back(
-            {std::string(kSpecValidCondition), true, "Valid", "the spec can be fulfilled"});
     }
+    look.plan.findings.push_back(spec_finding(cluster, memory));
     const decide::Plan& plan = look.plan;
     if (plan.uninformed) return plan.recheck;
     // Before any step: who is to be closed out must get no grant after that write.

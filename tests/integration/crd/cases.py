@@ -182,6 +182,8 @@ REFUSED = [
     ("another cluster's instance as target", {"failover": {"target": "users-1", "requestId": "1"}},
      "spec.failover.target: name a position (slave1 to slave15) or an instance of this cluster"),
     ("position 16 as target", {"failover": {"target": "slave16", "requestId": "1"}}, "should match"),
+    ("a target with too high a position", {"slaves": 1, "failover": {"target": "slave2", "requestId": "1"}},
+     "spec.failover.target names a position above spec.slaves: choose a lower one"),
     ("an excluded target",
      {"failover": {"target": "orders-2", "requestId": "1", "exclude": ["orders-2"]}},
      "remove it there, or choose another target"),

@@ -144,6 +144,18 @@ TEST_F(Fenced, GivenManualMode_WhenATargetIsNamed_ThenItLeadsAndTheRequestIsHand
     EXPECT_EQ(r->handled_request, "r1");
 }
 
+TEST_F(Fenced, GivenManualMode_WhenTheTargetIsUnfit_ThenNobodyElseIsPromoted) {
+    s.seen.spec.failover.mode = FailoverMode::Manual;
+    s.seen.spec.failover.target = "orders-3";
+    s.seen.spec.failover.request_id = "r1";
+    s.seen.spec.failover.exclude = {"orders-3"};
+    EXPECT_EQ(chosen(), nullptr);
+    ASSERT_NE(finding(plan, "RequestAccepted"), nullptr);
+    EXPECT_THAT(
+        finding(plan, "RequestAccepted")->message,
+        testing::HasSubstr("spec.failover.target orders-3: spec.failover.exclude names it"));
+}
+
 TEST(Failover, GivenASilentMaster_WhenNothingProvesItsEnd_ThenNobodyIsPromoted) {
     Scene s = Scene::healthy();
     s.at(1).reachable = false;
@@ -292,6 +304,26 @@ TEST(Switchover, GivenARequest_WhenItWasHandled_ThenNothingHappens) {
     s.seen.spec.failover.target = "slave2";
     s.seen.spec.failover.request_id = s.seen.record->handled_request = "r1";
     EXPECT_TRUE(s.plan().steps.empty());
+}
+
+TEST(Switchover,
+     GivenAnUnknownOrExcludedTarget_WhenRequested_ThenTheReasonIsToldAndNothingChanges) {
+    Scene s = Scene::healthy();
+    s.seen.spec.failover.request_id = "r1";
+    s.seen.spec.failover.exclude = {"orders-3"};
+    for (const auto& [target, why] : std::vector<std::pair<std::string, std::string>>{
+             {"orders-9", "whose slaves are orders-2, orders-3 (slave1 to slave2)"},
+             {"slave3", "is no slave of this cluster"},
+             {"slave2", "spec.failover.exclude names it"}}) {
+        s.seen.spec.failover.target = target;
+        const Plan plan = s.plan();
+        EXPECT_TRUE(plan.steps.empty()) << target;
+        ASSERT_NE(finding(plan, "RequestAccepted"), nullptr) << target;
+        EXPECT_FALSE(finding(plan, "RequestAccepted")->holds);
+        EXPECT_THAT(finding(plan, "RequestAccepted")->message,
+                    testing::AllOf(testing::HasSubstr("spec.failover.target"),
+                                   testing::HasSubstr(why), testing::HasSubstr("nothing was")));
+    }
 }
 
 TEST(Switchover, GivenATargetTooFarBehind_WhenRequested_ThenTheReasonIsToldAndNothingChanges) {

@@ -62,5 +62,24 @@ TEST(Spec, GivenAFullSpec_WhenParsed_ThenEveryFieldArrives) {
     EXPECT_EQ(spec->tolerations_json, R"([{"key":"db"}])");
 }
 
+TEST(Spec, GivenSettingsThatContradict_WhenParsed_ThenFieldAndLimitAreNamed) {
+    const auto problem = [](const char* text) {
+        const auto spec = parse_spec(nlohmann::json::parse(text));
+        return spec.ok() ? "" : spec.error().what;
+    };
+    EXPECT_EQ(
+        problem(R"({"slaves": 0, "replication": {"mode": "sync"}})"),
+        "spec.replication.synchronousSlaves is 1 and must not exceed spec.slaves, which is 0");
+    EXPECT_EQ(
+        problem(R"({"slaves": 2, "replication": {"mode": "quorum", "synchronousSlaves": 3}})"),
+        "spec.replication.synchronousSlaves is 3 and must not exceed spec.slaves, which is 2");
+    EXPECT_EQ(problem(R"({"slaves": 0, "replication": {"synchronousSlaves": 3}})"), "");
+    for (const char* seconds : {"1", "31"})
+        EXPECT_EQ(
+            problem(("{\"failover\": {\"mandateSeconds\": " + std::string(seconds) + "}}").c_str()),
+            "spec.failover.mandateSeconds is " + std::string(seconds) +
+                " and must be from 2 to 30");
+}
+
 }  // namespace
 }  // namespace matriarch
