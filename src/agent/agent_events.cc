@@ -187,7 +187,7 @@ void Agent::main_job_ended(JobEnded& event) {
         v_.must_check = false;
     }
     if (kind == Job(CloneJob{}).index()) v_.recloned = v_.failed_starts > 0;
-    if (kind == Job(RescueJob{}).index()) v_.rescued = true;
+    if (const auto* end = std::get_if<Lsn>(&output)) v_.rescued = *end;
     if (const auto* bytes = std::get_if<Bytes>(&output); bytes && kind == Job(RewindJob{}).index())
         v_.rewound = *bytes;
 }

@@ -305,9 +305,8 @@ class Brain {
                 t.begin(RescueJob{*order().rescue, have}, "fetches the WAL that it lacks");
             return false;
         }
-        if (order().rescue && v.server->replayed < order().rescue->end) {
-            t.say("replays rescued WAL: " + v.server->replayed.str() + " of " +
-                  order().rescue->end.str());
+        if (order().rescue && v.server->replayed < *v.rescued) {
+            t.say("replays rescued WAL: " + v.server->replayed.str() + " of " + v.rescued->str());
             return false;
         }
         if (reserve) t.act(Kind::Reserve, "reserves timeline numbers");

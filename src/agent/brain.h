@@ -43,7 +43,7 @@ struct LocalView {
     TimePoint promoting_since;
     bool reserved = false;         // the timeline reservation is in place
     bool reconciled = false;       // roles and database are as the configuration says
-    bool rescued = false;          // the WAL that the rescue names is here
+    std::optional<Lsn> rescued;    // the WAL that the rescue names is here; its last record ends so
     std::optional<Bytes> rewound;  // diverged WAL that pg_rewind took back, kept aside
 
     // Work.

@@ -85,7 +85,7 @@ std::string_view name_of(const Job& job);
 
 using JobId = std::uint64_t;
 using JobOutput = std::variant<std::monostate, DataFacts, postgres::UpstreamFacts,
-                               std::vector<ParameterTrouble>, Bytes>;
+                               std::vector<ParameterTrouble>, Bytes, Lsn>;
 
 // Events.
 struct PostmasterEnded {

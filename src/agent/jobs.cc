@@ -285,6 +285,23 @@ Status splice(const std::string& ours, std::uint64_t from, const std::string& pa
     return good ? Status() : Status(make_error(ErrorKind::Unavailable, "cannot make " + into));
 }
 
+// Where the last complete record of what was fetched ends: replay can come no further.
+Result<JobOutput> end_of_rescued(const std::string& folder, std::uint64_t size,
+                                 const RescueJob& job) {
+    postgres::WalScan scan;
+    scan.pg_wal = folder;
+    scan.segment_size = size;
+    scan.timeline = job.rescue.timeline;
+    scan.from = job.have;
+    const auto found = postgres::find_wal_end(scan);
+    const Lsn end = found ? found->end : Lsn();
+    if (end < job.rescue.least)
+        return make_error(ErrorKind::Unavailable, "the WAL from " + job.rescue.source.value +
+                                                      " ends at " + end.str() + ", not at " +
+                                                      job.rescue.least.str());
+    return JobOutput(end);
+}
+
 // Only what is missing: a slave mostly lacks some kilobytes, and a segment has 16 MB or more.
 Result<JobOutput> rescue(const JobWorld& w, const RescueJob& job) {
     const auto& p = w.local.paths;
@@ -292,7 +309,7 @@ Result<JobOutput> rescue(const JobWorld& w, const RescueJob& job) {
     if (auto made = make_directory(p.rescue(), 0700); !made) return made.error();
     const auto size = postgres::segment_size_of(p.pg_wal());
     if (size == 0) return make_error(ErrorKind::NotFound, "no WAL segment here");
-    if (!(job.rescue.end > job.have)) return JobOutput();
+    if (!(job.rescue.end > job.have)) return JobOutput(job.rescue.least);
     const Deadline deadline = Deadline::after(w.clock, kFetchPatience);
     const std::uint64_t end = job.rescue.end.value;
     for (auto n = job.have.value / size; n <= (end - 1) / size; ++n) {
@@ -310,7 +327,7 @@ Result<JobOutput> rescue(const JobWorld& w, const RescueJob& job) {
         if (!got) return got.error();
         if (auto made = splice(ours, from, part, into, size); !made) return made.error();
     }
-    return JobOutput(distance(job.have, job.rescue.end));
+    return end_of_rescued(p.rescue(), size, job);
 }
 
 // --- SQL ------------------------------------------------------------------------------------

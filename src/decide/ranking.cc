@@ -18,8 +18,19 @@ Lsn reach(const Report& report) {
     return report.state == PostgresState::Running ? report.position() : report.end_of_wal;
 }
 
+// The end of all that the old master can have acknowledged, as its volume says after its end; not
+// that of a candidate which never became master.
+std::optional<Lsn> end_of_master(const Facts& f, const InstanceView* master) {
+    if (master == nullptr || !master->report) return {};
+    const Report& report = *master->report;
+    const bool says = report.end_of_wal.known() && !report.standby &&
+                      report.timeline == f.record->timeline;  // INV-6
+    return says ? std::optional(report.end_of_wal) : std::nullopt;
+}
+
 // The end of the WAL that may have been acknowledged, as far as anybody knows.
 Lsn known_end(const Facts& f) {
+    if (const auto end = end_of_master(f, f.master)) return *end;
     Lsn end;
     if (f.master && f.master->report && f.master->report->timeline == f.record->timeline)
         end = std::max(f.master->report->end_of_wal, f.master->report->flushed);
@@ -29,13 +40,18 @@ Lsn known_end(const Facts& f) {
     return end;
 }
 
-// The old master's agent still has the WAL when only PostgreSQL or its container ended.
-std::optional<Rescue> rescue_from_master(const Facts& f, Lsn have) {
-    if (f.master == nullptr || !f.fresh(*f.master)) return {};
-    const Report& source = *f.master->report;
-    if (source.timeline != f.record->timeline || !(source.end_of_wal > have)) return {};
-    return Rescue{f.master->name, f.master->host,  f.master->address,
-                  kAgentPort,     source.timeline, source.end_of_wal};
+// What an instance can give to others: all that it has, once no more comes. While PostgreSQL runs,
+// the last record may be cut, and only what was replayed is known to be complete.
+Rescue offer(const InstanceView& source) {
+    const Report& report = *source.report;
+    const bool running = report.state == PostgresState::Running;
+    return Rescue{source.name,
+                  source.host,
+                  source.address,
+                  kAgentPort,
+                  report.timeline,
+                  reach(report),
+                  running ? report.replayed : report.end_of_wal};
 }
 
 // An administrator names the one that shall lead and says that commits may be lost.
@@ -54,6 +70,24 @@ int preference(const Facts& f, const Candidate& c) {
 }
 
 }  // namespace
+
+std::optional<Rescue> find_rescue(const Facts& f, const InstanceView& to,
+                                  const InstanceView* old_master) {
+    const Lsn have = reach(*to.report);
+    const auto all = end_of_master(f, old_master);
+    if (all && have >= *all) return {};
+    if (all && f.fresh(*old_master)) return offer(*old_master);
+    const InstanceView* best = nullptr;
+    for (const auto& i : f.seen.instances) {
+        if (&i == &to || &i == old_master || !f.fresh(i)) continue;
+        const Report& report = *i.report;
+        const bool whole = report.state == PostgresState::Running ? report.in_recovery == Known::Yes
+                                                                  : report.end_of_wal.known();
+        if (!whole || report.timeline != f.record->timeline || reach(report) <= have) continue;
+        if (best == nullptr || reach(report) > reach(*best->report)) best = &i;
+    }
+    return best == nullptr ? std::nullopt : std::optional(offer(*best));
+}
 
 const InstanceView* resolve(const Facts& f, const std::string& target) {
     if (f.record == nullptr) return nullptr;
@@ -100,8 +134,8 @@ std::optional<Candidate> consider(const Facts& f, const InstanceView& instance, 
     if (proof == ProofKind::Expiry)
         if (auto why = why_not_after_expiry(f, instance); !why.empty()) return no(std::move(why));
     const Lsn have = reach(report);
-    c.lacking = distance(have, known_end(f));
-    if (c.lacking.value > 0) c.rescue = rescue_from_master(f, have);
+    if (!c.former_master) c.rescue = find_rescue(f, instance, f.master);
+    c.lacking = distance(c.rescue ? c.rescue->end : have, known_end(f));
     // While it serves, the last record is still to be confirmed.
     const bool decided = f.master_state != MasterState::Serving;
     const bool own = c.former_master && served(*f.record);
@@ -111,7 +145,7 @@ std::optional<Candidate> consider(const Facts& f, const InstanceView& instance, 
             return no(std::move(why) + " (spec.replication.mode)");
     }
     c.has_all_commits = decided && all_commits_wait(*f.record) && !loss_is_accepted(f);
-    if (!c.rescue && !c.has_all_commits && c.lacking > f.seen.spec.failover.max_lag &&
+    if (!c.has_all_commits && c.lacking > f.seen.spec.failover.max_lag &&
         !f.seen.spec.failover.accept_data_loss)
         return no("it lacks " + std::to_string(c.lacking.value) +
                   " bytes, spec.failover.maxLag allows " +
@@ -134,7 +168,7 @@ Ranking rank(const Facts& f, ProofKind proof) {
         return preference(f, a) < preference(f, b);
     });
     for (auto& c : slaves) {
-        const bool whole = c.lacking.value == 0 || c.rescue || c.has_all_commits;
+        const bool whole = c.lacking.value == 0 || c.has_all_commits;
         if (!whole) continue;
         c.why = c.rescue              ? "first in order, its missing WAL can be fetched"
                 : c.lacking.value > 0 ? "first in order, has all acknowledged commits"
@@ -142,7 +176,7 @@ Ranking rank(const Facts& f, ProofKind proof) {
         out.winner = std::move(c);
         return out;
     }
-    // Nobody can be made whole: the old master itself loses nothing, if it is here.
+    // Nobody can be made whole. The old master itself loses nothing, if it is here.
     std::string refusal;
     if (f.master != nullptr) {
         if (auto again = consider(f, *f.master, proof, refusal)) {

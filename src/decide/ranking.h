@@ -3,8 +3,8 @@
 // Eligible: a fresh report, the same system identifier, the newest timeline that the cluster served
 // from (INV-6: LSNs are compared on one timeline only), not excluded, and no more behind than
 // maxLag after rescue; where commits wait for slaves it must have all of them instead. Of those,
-// the lowest position whose missing WAL can be fetched from the old master; otherwise the highest
-// position in the WAL, ties by position. See design: Ranking.
+// the lowest position whose missing WAL can be fetched from the old master or another slave;
+// otherwise the highest position in the WAL, ties by position. See design: Ranking.
 #pragma once
 
 #include <optional>
@@ -19,8 +19,8 @@ namespace matriarch::decide {
 struct Candidate {
     const InstanceView* instance = nullptr;
     bool former_master = false;    // starts as master again instead of being promoted
-    Bytes lacking;                 // behind the best known end of the WAL ...
-    std::optional<Rescue> rescue;  // ... unless this fetches it
+    std::optional<Rescue> rescue;  // fetches WAL that others have; after it ...
+    Bytes lacking;                 // ... it is behind the best known end of the WAL by so much
     bool has_all_commits = false;  // proven by the synchronous rules (INV-5) ...
     Lsn must_reach;                // ... once it has replayed so much
     std::string why;
@@ -38,6 +38,11 @@ Ranking rank(const Facts& facts, ProofKind proof);
 // The same for one instance: nothing and a reason if it may not become master.
 std::optional<Candidate> consider(const Facts& facts, const InstanceView& instance, ProofKind proof,
                                   std::string& refusal);
+
+// Who has the WAL that `to` lacks: the old master, whose end is the end; otherwise the slave with
+// the most of it. A source that is behind is no source.
+std::optional<Rescue> find_rescue(const Facts& facts, const InstanceView& to,
+                                  const InstanceView* old_master);
 
 // The instance that spec.failover.target names (an instance or a position); null if none.
 const InstanceView* resolve(const Facts& facts, const std::string& target);

@@ -64,9 +64,11 @@ std::optional<Finding> lacks_too_much(const Facts& f, bool rescue_failed) {
     if (failover.accept_data_loss) return {};
     Bytes lacking = distance(report.position(), f.record->must_reach);
     std::string limit = "spec.replication.mode allows none to be lost";
-    if (lacking.value == 0 && rescue_failed && former && former->report &&
-        !all_commits_wait(*f.record)) {
-        lacking = distance(report.position(), former->report->end_of_wal);
+    if (lacking.value == 0 && rescue_failed && !all_commits_wait(*f.record)) {
+        const auto missed = find_rescue(f, *f.master, former);
+        Lsn end = missed ? missed->end : Lsn();
+        if (former && former->report) end = std::max(end, former->report->end_of_wal);
+        lacking = distance(report.position(), end);
         if (lacking <= failover.max_lag) return {};
         limit = "spec.failover.maxLag allows " + std::to_string(failover.max_lag.value);
     }
@@ -89,14 +91,9 @@ Order promote(const Facts& f) {
                 Epoch(f.record->epoch.value - 1), Incarnation()};
     const auto* former = f.seen.find(f.record->former);
     proof.pod = f.record->former_pod;
-    if (former && former->report && former->report->fenced >= proof.epoch) {
-        const Report& source = *former->report;
-        proof.confirmed_by = source.incarnation;
-        if (f.fresh(*former) && source.timeline == f.record->timeline &&
-            source.end_of_wal > f.master->report->position())
-            o.rescue = Rescue{former->name, former->host,    former->address,
-                              kAgentPort,   source.timeline, source.end_of_wal};
-    }
+    if (former && former->report && former->report->fenced >= proof.epoch)
+        proof.confirmed_by = former->report->incarnation;
+    if (f.master->report->in_recovery == Known::Yes) o.rescue = find_rescue(f, *f.master, former);
     o.proof = std::move(proof);
     return o;
 }
@@ -148,7 +145,7 @@ AuthorityRecord succeed(const Facts& f, const Candidate& winner, ProofKind proof
 
 // "None" needs proof: the end of the old master's WAL as its fence found it.
 std::optional<Bytes> loss_of(const Facts& f, const Candidate& winner) {
-    if (winner.former_master || winner.rescue || winner.has_all_commits) return Bytes(0);
+    if (winner.former_master || winner.has_all_commits) return Bytes(0);
     const bool end_known = f.master && f.master->report && f.master->report->end_of_wal.known() &&
                            f.master->report->timeline == f.record->timeline;
     if (!end_known) return {};

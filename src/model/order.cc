@@ -71,7 +71,8 @@ Proof read_proof(const Json& object) {
 Json write_rescue(const Rescue& r) {
     return {{"source", r.source.value},     {"host", r.host},
             {"address", r.address},         {"port", r.port},
-            {"timeline", r.timeline.value}, {"end", r.end.value}};
+            {"timeline", r.timeline.value}, {"end", r.end.value},
+            {"least", r.least.value}};
 }
 
 Rescue read_rescue(const Json& object) {
@@ -82,6 +83,7 @@ Rescue read_rescue(const Json& object) {
     read(object, "port", r.port);
     read(object, "timeline", r.timeline);
     read(object, "end", r.end);
+    read(object, "least", r.least);
     return r;
 }
 

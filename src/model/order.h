@@ -58,7 +58,8 @@ struct Rescue {
     std::string host, address;
     int port = 0;
     Timeline timeline;
-    Lsn end;  // the end of the last valid record at the source
+    Lsn end;         // what the source has; of a slave's the last record may be cut there ...
+    Lsn least = {};  // ... and reaches at least so far
     friend bool operator==(const Rescue&, const Rescue&) = default;
 };
 

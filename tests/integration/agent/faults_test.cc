@@ -43,6 +43,30 @@ TEST(Faults, GivenASlaveThatLacksWal_WhenItIsPromotedWithRescue_ThenNoRowIsLost)
     print_time("rejoin by following", lab.clock.now() - rejoining);
 }
 
+TEST(Faults, GivenALostMaster_WhenAnotherSlaveHasTheWal_ThenNoRowIsLost) {
+    Lab lab(3);
+    BRING_UP(lab);
+    lab[1].sql(kTable);
+    write_what_the_slave_lacks(lab, lab[1], lab[2]);
+    const Lsn written = lab[1].written();
+    lab[3].wait_for("all rows", [&](const Report& r) { return r.replayed >= written; });
+    lab[1].kill_container();
+    lab.next_epoch();
+    const Report source = lab[3].obey(lab[3].order(OrderKind::Halt, "Halt/2/receiver"));
+    const Report before = lab[2].report();
+    Order promote = lab[2].order(OrderKind::Promote, "Promote/2");
+    promote.proof = Proof{ProofKind::AdministratorsWord, lab[1].name, lab[1].pod, Epoch(1), {}};
+    promote.rescue = Rescue{lab[3].name,     lab[3].name.str(), "127.0.0.1",    lab[3].order_port,
+                            source.timeline, source.position(), source.replayed};
+    const TimePoint promoting = lab.clock.now();
+    lab[2].obey(promote);
+    print_time("promote with a slave's WAL: order to writable", lab.clock.now() - promoting);
+    printf("    rescued: %llu bytes\n",
+           static_cast<unsigned long long>(distance(before.position(), source.position()).value));
+    EXPECT_GT(distance(before.position(), source.position()).value, 1u << 20);
+    EXPECT_EQ(lab[2].sql("SELECT count(*) FROM t"), "20000");
+}
+
 TEST(Faults, GivenDivergedWal_WhenTheOldMasterRejoins_ThenItIsRewoundAndTheWalIsKept) {
     Lab lab(2);
     BRING_UP(lab);

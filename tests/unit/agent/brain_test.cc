@@ -293,11 +293,11 @@ TEST_F(BrainTest, GivenPromoteWithRescue_WhenWalIsMissing_ThenItIsFetchedAndRepl
     running(true);
     v.server->replayed = Lsn(300);
     expect_job<RescueJob>();
-    v.rescued = true;
+    v.rescued = Lsn(480);  // a slave's last record is cut
     expect({});
-    v.server->replayed = Lsn(500);
+    v.server->replayed = Lsn(480);
     expect({Kind::Promote});
-    v.rescued = false;
+    v.rescued.reset();
     v.failures = 1;
     v.last_failure = "the source is away";
     expect({}, OrderState::Failed);

@@ -95,10 +95,48 @@ TEST_F(Fenced, GivenSlave1Behind_WhenTheOldMasterHasTheWal_ThenItIsChosenAndResc
     ASSERT_EQ(chosen()->holder, InstanceName("orders-2"));
 }
 
-TEST_F(Fenced, GivenSlave1Behind_WhenNobodyCanSendTheWal_ThenTheBestSlaveIsChosen) {
+TEST_F(Fenced, GivenSlave1Behind_WhenTheOldMasterIsAway_ThenTheBestSlaveSendsItsWal) {
+    s.report(2).received = s.report(2).replayed = Lsn(400);
+    s.report(3).received = Lsn(990);  // its last record is cut
+    s.report(3).replayed = Lsn(980);
+    s.at(1).reachable = false;
+    s.report(1).end_of_wal = Lsn();
+    s.report(1).flushed = Lsn(990);
+    ASSERT_NE(chosen(), nullptr);
+    EXPECT_EQ(chosen()->holder, InstanceName("orders-2"));
+    s.seen.record = *chosen();
+    const Plan next = s.plan();
+    ASSERT_NE(order_to(next, 2), nullptr);
+    const auto& rescue = order_to(next, 2)->rescue;
+    ASSERT_TRUE(rescue.has_value());
+    EXPECT_EQ(rescue->source, InstanceName("orders-3"));
+    EXPECT_EQ(rescue->end, Lsn(990));
+    EXPECT_EQ(rescue->least, Lsn(980));
+}
+
+TEST_F(Fenced, GivenASlaveWithLessWal_WhenSlave1Lacks_ThenASourceThatIsBehindIsNone) {
+    s.report(3).received = s.report(3).replayed = Lsn(300);
     s.report(2).received = s.report(2).replayed = Lsn(400);
     s.at(1).reachable = false;
-    EXPECT_EQ(chosen()->holder, InstanceName("orders-3"));
+    s.seen.record = *chosen();
+    EXPECT_EQ(s.seen.record->holder, InstanceName("orders-2"));
+    EXPECT_FALSE(order_to(s.plan(), 2)->rescue.has_value());
+}
+
+TEST_F(Fenced, GivenASlaveOnAnotherTimeline_WhenSlave1Lacks_ThenItsWalIsNotTaken_INV6) {
+    s.report(2).received = s.report(2).replayed = Lsn(400);
+    s.report(3).timeline = Timeline(2);
+    s.at(1).reachable = false;
+    s.seen.record = *chosen();
+    EXPECT_FALSE(order_to(s.plan(), 2)->rescue.has_value());
+}
+
+TEST_F(Fenced, GivenTheOldMastersEnd_WhenASlavesLastRecordIsCutBehindIt_ThenNothingIsFetched) {
+    s.report(2).received = Lsn(1000);
+    s.report(3).received = Lsn(1050);
+    s.seen.record = *chosen();
+    EXPECT_EQ(s.seen.record->holder, InstanceName("orders-2"));
+    EXPECT_FALSE(order_to(s.plan(), 2)->rescue.has_value());
 }
 
 TEST_F(Fenced, GivenReceiveLsnAtTheSegmentsStart_WhenReplayIsFurther_ThenReplayCounts) {

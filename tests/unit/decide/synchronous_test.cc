@@ -254,6 +254,8 @@ TEST(Election, GivenANamedSlave_WhenAnotherHasMoreWal_ThenOnlyWhoStandsAsFarMayL
     s.seen.spec.failover.exclude = {"orders-2"};
     EXPECT_EQ(written(s.plan())->holder, InstanceName("orders-3"));
     s.report(3).received = s.report(3).replayed = Lsn(999);
+    EXPECT_EQ(written(s.plan())->must_reach, Lsn(1000)) << "orders-2 has what it lacks";
+    s.report(2).timeline = Timeline(2);
     EXPECT_FALSE(written(s.plan()));
 }
 

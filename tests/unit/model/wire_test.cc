@@ -83,7 +83,8 @@ TEST(Order, GivenEveryField_WhenSent_ThenItArrivesEqual) {
     o.config->slots = {"orders_2"};
     o.proof = Proof{ProofKind::Expiry, InstanceName("orders-1"), PodUid("uid-1"), Epoch(6),
                     Incarnation("i-0")};
-    o.rescue = Rescue{InstanceName("orders-1"), "host", "10.0.0.1", 8443, Timeline(4), Lsn(99)};
+    o.rescue =
+        Rescue{InstanceName("orders-1"), "host", "10.0.0.1", 8443, Timeline(4), Lsn(99), Lsn(98)};
     o.system_identifier = SystemIdentifier("73");
     o.clean = true;
     o.reserved = Timeline(5);
