@@ -20,10 +20,11 @@ bool somebody_knows_more(const Facts& f) {
     });
 }
 
-bool will_be(const Plan& plan, Phase phase) {
-    return std::any_of(plan.steps.begin(), plan.steps.end(), [&](const Step& step) {
+// The plan ends the master's mandate.
+bool ends_mandate(const Plan& plan) {
+    return std::any_of(plan.steps.begin(), plan.steps.end(), [](const Step& step) {
         const auto* write = std::get_if<WriteRecord>(&step.action);
-        return write != nullptr && write->record.phase == phase;
+        return write != nullptr && write->record.phase != Phase::Serving;
     });
 }
 
@@ -60,7 +61,7 @@ bool has_heir(const Facts& f) {
 std::optional<Granting> granting(const Facts& f, const Plan& plan) {
     const auto& record = *f.record;
     const bool ours = record.term == f.seen.term && !record.version.empty();
-    if (!ours || record.phase == Phase::Closing || will_be(plan, Phase::Closing)) return {};
+    if (!ours || record.phase == Phase::Closing || ends_mandate(plan)) return {};
     if (f.master == nullptr || !f.holds_record(*f.master)) return {};
     if (!f.master->clock_trouble.empty() || somebody_knows_more(f)) return {};
     return Granting{record.holder,   record.holder_pod, record.epoch,
@@ -81,6 +82,15 @@ void empower(const Facts& f, Order& order) {
 bool all_silent(const Facts& f) {
     if (!f.seen.mandate.term_written) return false;
     return agent_is_silent(f) && record_is_silent(f) && streams_are_silent(f);
+}
+
+std::string administrators_word(const Facts& f) {
+    if (!all_silent(f)) return "";
+    if (f.seen.spec.failover.confirmed_dead == f.record->holder_pod)
+        return "spec.failover.confirmDead names its pod";
+    if (f.seen.node_out_of_service)
+        return "its node " + f.record->holder_node + " is declared out of service";
+    return "";
 }
 
 Verdict stop_granting(const Facts& f, Plan& plan) {

@@ -20,6 +20,10 @@ void empower(const Facts& facts, Order& order);
 // Agent, record and the slaves' streams have all been silent for long enough to have spoken.
 bool all_silent(const Facts& facts);
 
+// An administrator's word that the holder's pod is over, as a reason; empty: none. It counts only
+// where nothing speaks against it.
+std::string administrators_word(const Facts& facts);
+
 // Sets the record to `closing` if that is so: from then on the mandate can only run out.
 // Always decides.
 Verdict stop_granting(const Facts& facts, Plan& plan);

@@ -34,6 +34,7 @@ struct InstanceView {
     PodUid pod;                 // empty: no pod
     std::string host;           // stable name
     std::string address;        // pod IP, may be empty
+    std::string node;           // where the pod runs
     bool pod_ending = false;    // has a deletion timestamp
     bool pod_outdated = false;  // its template changed in a way that only a new pod takes over
     std::string pod_trouble;    // image, scheduling, volume: why there is no agent, for people
@@ -73,6 +74,7 @@ struct Observation {
     Term term;
     TimePoint leadership_until;
     MandateTimes mandate;
+    bool node_out_of_service = false;              // that of the record's holder, says its taint
     std::optional<TimePoint> serving_since;        // first sight of this epoch's phase serving
     std::optional<TimePoint> master_failed_since;  // kept by the shell while Plan::master_failed
     EpochId fresh_id;  // a random id for a new epoch, new in each observation

@@ -73,6 +73,7 @@ int preference(const Facts& f, const Candidate& c) {
 
 std::optional<Rescue> find_rescue(const Facts& f, const InstanceView& to,
                                   const InstanceView* old_master) {
+    if (to.report->timeline != f.record->timeline) return {};
     const Lsn have = reach(*to.report);
     const auto all = end_of_master(f, old_master);
     if (all && have >= *all) return {};
@@ -128,11 +129,15 @@ std::optional<Candidate> consider(const Facts& f, const InstanceView& instance, 
         if (report.state != PostgresState::Running || report.in_recovery != Known::Yes)
             return no("it is not running as a slave");
     }
-    if (report.timeline != f.record->timeline)
+    const bool newest = report.timeline == f.record->timeline;
+    const bool forced = loss_is_accepted(f) && report.timeline < f.record->timeline &&
+                        resolve(f, f.seen.spec.failover.target) == &instance;
+    if (!newest && !forced)
         return no("it is on timeline " + std::to_string(report.timeline.value) +
                   ", the cluster served from " + std::to_string(f.record->timeline.value));
     if (proof == ProofKind::Expiry)
         if (auto why = why_not_after_expiry(f, instance); !why.empty()) return no(std::move(why));
+    if (!newest) return c;  // INV-6: nothing is known of what it lacks
     const Lsn have = reach(report);
     if (!c.former_master) c.rescue = find_rescue(f, instance, f.master);
     c.lacking = distance(c.rescue ? c.rescue->end : have, known_end(f));

@@ -124,6 +124,7 @@ AuthorityRecord succeed(const Facts& f, const Candidate& winner, ProofKind proof
     r.proof = proof;
     r.holder = winner.instance->name;
     r.holder_pod = winner.instance->pod;
+    r.holder_node = winner.instance->node;
     r.epoch = Epoch(r.epoch.value + 1);
     r.epoch_id = f.seen.fresh_id;
     r.term = f.seen.term;
@@ -145,6 +146,7 @@ AuthorityRecord succeed(const Facts& f, const Candidate& winner, ProofKind proof
 
 // "None" needs proof: the end of the old master's WAL as its fence found it.
 std::optional<Bytes> loss_of(const Facts& f, const Candidate& winner) {
+    if (winner.instance->report->timeline != f.record->timeline) return {};
     if (winner.former_master || winner.has_all_commits) return Bytes(0);
     const bool end_known = f.master && f.master->report && f.master->report->end_of_wal.known() &&
                            f.master->report->timeline == f.record->timeline;
@@ -249,6 +251,7 @@ Verdict wait_for_expiry(const Facts& f, Plan& plan) {
     }
     if (f.master_state == MasterState::Ended) return end_of_master(f, plan);
     if (f.master_state == MasterState::Stuck) return end_stuck_master(f, plan);
+    if (!administrators_word(f).empty()) return choose(f, plan, ProofKind::AdministratorsWord);
     receivers_are_down(f, plan);
     const auto over = mandate_is_over(f);
     if (!over || f.now < *over) {
@@ -323,6 +326,7 @@ Verdict finish_promotion(const Facts& f, Plan& plan) {
                                  "the agent of " + f.record->holder.value + ", chosen for epoch " +
                                      std::to_string(f.record->epoch.value) + ", does not answer"});
         // Giving it up needs the same proofs over it as over a master.
+        if (!administrators_word(f).empty()) return choose(f, plan, ProofKind::AdministratorsWord);
         return stop_granting(f, plan);
     }
     const Report& report = *f.master->report;
@@ -412,7 +416,11 @@ Verdict replace_master(const Facts& f, Plan& plan) {
                 {"MasterServing", false, "MasterSilent",
                  name + " does not answer (" + std::string(to_string(f.master_state)) +
                      "): without a proof that it acknowledges nothing more nobody is promoted; "
-                     "the end of its mandate, or its agent's word, settles it"});
+                     "the end of its mandate, or its agent's word, settles it, or yours, if its "
+                     "machine is off for certain: spec.failover.confirmDead.podUid: " +
+                     f.record->holder_pod.value});
+            if (!administrators_word(f).empty())
+                return choose(f, plan, ProofKind::AdministratorsWord);
             return stop_granting(f, plan);
         case MasterState::Serving:
             break;

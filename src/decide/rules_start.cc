@@ -28,6 +28,7 @@ AuthorityRecord new_record(const Facts& f, const InstanceView& holder) {
     AuthorityRecord r;
     r.holder = holder.name;
     r.holder_pod = holder.pod;
+    r.holder_node = holder.node;
     r.epoch_id = f.seen.fresh_id;
     r.ttl = f.seen.spec.failover.mandate;
     r.candidates.version = 1;  // known, and empty: nobody else can become master yet
@@ -184,6 +185,7 @@ Verdict initialize(const Facts& f, Plan& plan) {
         // Its pod was replaced before anything was made: nothing was ever acknowledged.
         auto r = *f.record;
         r.holder_pod = f.master->pod;
+        r.holder_node = f.master->node;
         if (report.state == PostgresState::NoData)
             plan.steps.push_back({WriteRecord{std::move(r)}, "the first pod was replaced"});
         return Verdict::Decided;

@@ -145,6 +145,7 @@ Result<AuthorityRecord> record_from_lease(const Json& lease) {
     json::read(*body, "epochId", r.epoch_id);
     json::read(*body, "term", r.term);
     json::read_enum(*body, "phase", r.phase, Phase::Promoting);
+    json::read(*body, "holderNode", r.holder_node);
     json::read(*body, "former", r.former);
     json::read(*body, "formerPod", r.former_pod);
     ProofKind proof = ProofKind::ConfirmedFence;
@@ -176,6 +177,7 @@ void record_to_lease(const AuthorityRecord& r, Json& lease) {
     const Json body = {{"epochId", r.epoch_id.value},
                        {"term", r.term.value},
                        {"phase", to_string(r.phase)},
+                       {"holderNode", r.holder_node},
                        {"former", r.former.value},
                        {"formerPod", r.former_pod.value},
                        {"proof", r.proof ? Json(to_string(*r.proof)) : Json()},

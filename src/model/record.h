@@ -71,6 +71,7 @@ struct AuthorityRecord {
     ResourceVersion version;  // of the Lease; empty: not stored yet
     InstanceName holder;      // the master; in phase promoting the candidate
     PodUid holder_pod;
+    std::string holder_node;  // where that pod runs, for when it is no more
     Epoch epoch;
     EpochId epoch_id;
     std::chrono::seconds ttl{3};

@@ -130,6 +130,7 @@ Status read_failover(const Json& f, FailoverSpec& out) {
     read(f, "target", out.target);
     read(f, "requestId", out.request_id);
     read(f, "acceptDataLoss", out.accept_data_loss);
+    read(at(f, "confirmDead"), "podUid", out.confirmed_dead);
     const Json& max_lag = at(f, "maxLag");
     if (max_lag.is_null()) return {};
     const auto bytes = parse_quantity(

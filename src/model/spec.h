@@ -61,6 +61,7 @@ struct FailoverSpec {
     std::string target;                // a change of master that the user asks for ...
     std::string request_id;            // ... once per id
     bool accept_data_loss = false;
+    PodUid confirmed_dead;  // an administrator's word that this pod runs no more
 };
 
 struct RoutingSpec {

@@ -52,6 +52,8 @@ struct ClusterMemory {
     std::string published_version;  // of the ConfigMap
     TimePoint published_at{};
     std::optional<TimePoint> master_failed_since;
+    bool node_out_of_service = false;  // the silent master's, as last asked
+    TimePoint node_asked{};
     std::optional<TimePoint> serving_since;  // of the epoch that was seen serving last
     std::map<InstanceName, TimePoint> streamed_at;
     std::shared_ptr<SentOrders> orders = std::make_shared<SentOrders>();

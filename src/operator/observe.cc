@@ -151,6 +151,7 @@ decide::Observation observe(const Cluster& cluster, const Caches& caches,
     o.mandate.granted = agents.last_grant(cluster.key);
     o.leadership_until = leadership.valid_until;
     o.master_failed_since = memory.master_failed_since;
+    o.node_out_of_service = memory.node_out_of_service;
     o.fresh_id = EpochId(random.hex(8));
 
     const auto names = instance_names(cluster, caches, memory);
@@ -182,6 +183,7 @@ decide::Observation observe(const Cluster& cluster, const Caches& caches,
         if (const auto pod = with_name(pods, pod_name(name))) {
             view.pod = PodUid(pod->uid);
             view.address = pod->ip;
+            view.node = pod->node;
             view.pod_ending = pod->deleting();
             view.pod_trouble = pod_trouble(*pod);
             view.pod_outdated =

@@ -6,6 +6,7 @@
 #include "operator/describe.h"
 #include "operator/names.h"
 #include "operator/observe.h"
+#include "operator/out_of_service.h"
 #include "operator/troubles.h"
 #include "telemetry/log.h"
 
@@ -128,6 +129,13 @@ Result<Duration> Reconciler::reconcile(const ClusterKey& key) {
     return look(one);
 }
 
+bool Reconciler::master_is_silent(const ClusterKey& key, const ClusterMemory& memory) const {
+    if (!memory.record) return false;
+    const auto known = world_.agents.knowledge(key, memory.record->holder);
+    return !known || known->address.pod != memory.record->holder_pod ||
+           (known->asked && !known->reachable);
+}
+
 Status Reconciler::know_agents(Look& look) {
     const auto& key = look.cluster->key;
     const auto secret = look.caches.secrets.get(key.name_space + "/" + ca_secret(key.name));
@@ -145,6 +153,7 @@ Result<Duration> Reconciler::look(Look& look) {
     if (auto known = know_agents(look); !known) return known.error();
 
     look_for_troubles(world_.client, cluster, look.caches, memory, now);
+    look_at_masters_node(world_.client, memory, master_is_silent(cluster.key, memory), now);
     look.seen = observe(cluster, look.caches, world_.agents, memory, world_.leadership(),
                         world_.random, now);
     if (cluster.spec_problem && !memory.valid_spec) {

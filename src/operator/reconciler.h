@@ -59,6 +59,7 @@ class Reconciler {
     void forget(const ClusterKey& key);
     Result<Duration> look(Look& look);
     Status know_agents(Look& look);
+    bool master_is_silent(const ClusterKey& key, const ClusterMemory& memory) const;
     static void blame_objects(Look& look);
 
     // One step of the plan.

@@ -194,6 +194,22 @@ TEST_F(Fenced, GivenManualMode_WhenTheTargetIsUnfit_ThenNobodyElseIsPromoted) {
         testing::HasSubstr("spec.failover.target orders-3: spec.failover.exclude names it"));
 }
 
+TEST_F(Fenced, GivenOnlyAnOlderTimeline_WhenItIsNamedAndTheLossAccepted_ThenItLeads) {
+    for (const int n : {2, 3}) s.report(n).timeline = Timeline(2);
+    s.at(1).reachable = false;
+    s.seen.spec.failover.target = "orders-3";
+    s.seen.spec.failover.request_id = "r1";
+    EXPECT_EQ(chosen(), nullptr);
+    s.seen.spec.failover.accept_data_loss = true;
+    ASSERT_NE(chosen(), nullptr);
+    EXPECT_EQ(chosen()->holder, InstanceName("orders-3"));
+    EXPECT_FALSE(only<WriteRecord>(plan)->loss.has_value()) << "INV-6: it can't be counted";
+    s.seen.record = *chosen();
+    ASSERT_NE(order_to(s.plan(), 3), nullptr);
+    EXPECT_EQ(order_to(s.plan(), 3)->reserved, Timeline(3));
+    EXPECT_FALSE(order_to(s.plan(), 3)->rescue.has_value());
+}
+
 TEST(Failover, GivenASilentMaster_WhenNothingProvesItsEnd_ThenNobodyIsPromoted) {
     Scene s = Scene::healthy();
     s.at(1).reachable = false;

@@ -37,6 +37,62 @@ std::optional<AuthorityRecord> written(const Plan& plan) {
     return write == nullptr ? std::nullopt : std::optional(write->record);
 }
 
+// --- an administrator's word -------------------------------------------------------------------
+
+Scene halted_slaves(Scene s) {
+    for (const int n : {2, 3}) s.halted(n);
+    return s;
+}
+
+TEST(AdministratorsWord, GivenTheHoldersPod_WhenAllIsSilent_ThenNobodyWaitsForTheMandate) {
+    Scene s = halted_slaves(lost_master(seconds(10)));
+    s.seen.spec.failover.confirmed_dead = PodUid("uid-1");
+    Plan plan = s.plan();
+    ASSERT_TRUE(written(plan));
+    EXPECT_EQ(written(plan)->phase, Phase::Promoting);
+    EXPECT_EQ(written(plan)->proof, ProofKind::AdministratorsWord);
+    EXPECT_EQ(written(plan)->holder, InstanceName("orders-2"));
+    EXPECT_FALSE(plan.granting) << "nobody of the former epoch is granted again (INV-1)";
+    s.seen.record = written(plan);
+    EXPECT_EQ(order_to(s.plan(), 2)->proof->kind, ProofKind::AdministratorsWord);
+}
+
+TEST(AdministratorsWord, GivenATaintedNode_WhenAllIsSilent_ThenItIsTheSameWord) {
+    Scene s = halted_slaves(lost_master(seconds(10)));
+    s.seen.node_out_of_service = true;
+    ASSERT_TRUE(written(s.plan()));
+    EXPECT_EQ(written(s.plan())->proof, ProofKind::AdministratorsWord);
+    s = closing_master(seconds(3));
+    s.seen.mandate.replaced = kNow - milliseconds(10);
+    EXPECT_FALSE(written(s.plan()));
+    s.seen.node_out_of_service = true;
+    ASSERT_TRUE(written(s.plan()));
+    EXPECT_EQ(written(s.plan())->phase, Phase::Promoting);
+}
+
+TEST(AdministratorsWord, GivenAnotherPod_WhenTheMasterIsSilent_ThenItMeansNothing) {
+    Scene s = halted_slaves(lost_master(seconds(10)));
+    s.seen.spec.failover.confirmed_dead = PodUid("uid-9");
+    ASSERT_TRUE(written(s.plan()));
+    EXPECT_EQ(written(s.plan())->phase, Phase::Closing);
+    EXPECT_THAT(finding(s.plan(), "MasterServing")->message,
+                testing::HasSubstr("spec.failover.confirmDead.podUid: uid-1"));
+}
+
+TEST(AdministratorsWord, GivenSignsOfLife_WhenSaid_ThenItDoesNotCount_INV1) {
+    Scene s = halted_slaves(lost_master(seconds(10)));
+    s.seen.spec.failover.confirmed_dead = PodUid("uid-1");
+    s.stream(3);  // still hears the master
+    EXPECT_FALSE(written(s.plan()));
+    s = halted_slaves(lost_master(seconds(10)));
+    s.seen.spec.failover.confirmed_dead = PodUid("uid-1");
+    s.seen.mandate.renewed = kNow - seconds(1);
+    EXPECT_FALSE(written(s.plan()));
+    s = Scene::healthy();
+    s.seen.spec.failover.confirmed_dead = PodUid("uid-1");
+    EXPECT_TRUE(s.plan().steps.empty());
+}
+
 // --- grants ---------------------------------------------------------------------------------
 
 TEST(Granting, GivenAServingMaster_WhenDecided_ThenItsPollsCarryGrants) {

@@ -27,6 +27,7 @@ AuthorityRecord full_record() {
     r.candidates = {3,
                     {{InstanceName("orders-1"), PodUid("uid-1"), Membership::Full},
                      {InstanceName("orders-3"), PodUid("uid-3"), Membership::Joining}}};
+    r.holder_node = "node-2";
     r.must_reach = Lsn(1234);
     r.sync = SyncRule{1, {InstanceName("orders-3")}, SyncMethod::Any, 9};
     r.former_sync = {{2, {InstanceName("orders-2"), InstanceName("orders-3")}}, SyncRule{}};
