@@ -268,6 +268,7 @@ void Agent::fill_mandate(Report& r) const {
         r.mandate = mandate_.source();
         r.mandate_left = mandate_.left(clock_.now());
     }
+    r.ttl = state_.ttl;
     r.candidates_version = state_.candidates.version;
     r.promised = promised_left();
     r.withheld = withheld_;

@@ -69,7 +69,9 @@ Status Agent::remember(const Order& order) {
         next.sync = SyncRule();
     }
     if (order.sync && order.sync->version > next.sync.version) next.sync = *order.sync;
-    next.ttl = std::max(next.ttl, order.ttl);
+    const bool lowers = order.kind == OrderKind::Configure && order.ttl.count() > 0 &&
+                        clock_.now() >= promised_until_;  // no promise of the longer one stands
+    next.ttl = lowers ? order.ttl : std::max(next.ttl, order.ttl);
     if (is_goal(order.kind)) {
         if (!(next.goal && next.goal->id == order.id && next.goal->upstream == order.upstream)) {
             next.goal = order;

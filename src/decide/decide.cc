@@ -28,6 +28,7 @@ constexpr NamedRule kRules[] = {
     {"note_foreign_timelines", note_foreign_timelines},
     {"keep_members", keep_members},
     {"keep_synchronous", keep_synchronous},
+    {"keep_mandate_time", keep_mandate_time},
     {"keep_candidates", keep_candidates},
     {"keep_followers", keep_followers},
     {"restart_where_needed", restart_where_needed},

@@ -11,7 +11,7 @@ using std::chrono::duration_cast;
 
 // A master without grants renews the record itself after half of its mandate.
 Duration time_to_speak(const Facts& f) {
-    return milliseconds(f.record->ttl) / 2 + f.policy.listen;
+    return milliseconds(f.record->longest_ttl()) / 2 + f.policy.listen;
 }
 
 bool somebody_knows_more(const Facts& f) {
@@ -71,7 +71,7 @@ std::optional<Granting> granting(const Facts& f, const Plan& plan) {
 void empower(const Facts& f, Order& order) {
     order.candidates = f.record->candidates;
     order.sync = f.record->sync;
-    order.ttl = f.record->ttl;
+    order.ttl = f.record->longest_ttl();
     if (!granting(f, {})) return;
     const auto left = duration_cast<milliseconds>(f.seen.leadership_until - f.now);
     order.grant =
@@ -109,7 +109,7 @@ std::optional<TimePoint> mandate_is_over(const Facts& f) {
     if (f.record->phase != Phase::Closing || !m.term_written || !m.replaced) return {};
     auto last = std::max(*m.term_written, *m.replaced);
     if (m.granted) last = std::max(last, *m.granted);
-    return last + expiry_wait(f.record->ttl);
+    return last + expiry_wait(f.record->longest_ttl());
 }
 
 std::string why_not_after_expiry(const Facts& f, const InstanceView& instance) {

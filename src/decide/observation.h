@@ -57,6 +57,7 @@ struct MandateTimes {
     std::optional<TimePoint> granted;       // the last grant counts from, at the latest
     std::optional<TimePoint> term_written;  // the record was first seen with our term
     std::optional<TimePoint> renewed;       // the holder renewed the record by itself
+    std::optional<TimePoint> ttl_lowered;   // the master was first seen to know a lower TTL
     std::optional<TimePoint> replaced;      // first sight of the version that `closing` replaced
 };
 

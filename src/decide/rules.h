@@ -20,6 +20,7 @@ Verdict initialize(const Facts&, Plan&);      // a record without data
 // rules_mandate.cc: who may prolong the master's mandate, and when it is over.
 Verdict write_our_term(const Facts&, Plan&);          // a new leader's first write
 Verdict note_foreign_timelines(const Facts&, Plan&);  // no number is opened twice
+Verdict keep_mandate_time(const Facts&, Plan&);       // as the spec says
 Verdict keep_candidates(const Facts&, Plan&);         // the candidate set
 
 // rules_failover.cc: from one master to the next.

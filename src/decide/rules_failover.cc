@@ -129,6 +129,7 @@ AuthorityRecord succeed(const Facts& f, const Candidate& winner, ProofKind proof
     r.epoch_id = f.seen.fresh_id;
     r.term = f.seen.term;
     r.ttl = f.seen.spec.failover.mandate;
+    r.former_ttl = std::chrono::seconds(0);  // of a master that is over
     r.phase = Phase::Promoting;
     r.reserved = std::max(r.reserved, r.timeline);
     // The old master takes the position that the new one leaves: nobody else moves.

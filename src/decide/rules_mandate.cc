@@ -64,6 +64,26 @@ Verdict note_foreign_timelines(const Facts& f, Plan& plan) {
     return Verdict::Decided;
 }
 
+// A longer mandate is recorded before anybody is granted it. A shorter one is granted at once, and
+// counts where an expiry is waited for once none of the longer can last any more.
+Verdict keep_mandate_time(const Facts& f, Plan& plan) {
+    auto r = *f.record;
+    const auto wanted = f.seen.spec.failover.mandate;
+    if (wanted != r.ttl) {
+        r.former_ttl = r.longest_ttl() > wanted ? r.longest_ttl() : std::chrono::seconds(0);
+        r.ttl = wanted;
+        plan.steps.push_back({WriteRecord{std::move(r)},
+                              "spec.failover.mandateSeconds is " + std::to_string(wanted.count())});
+        return Verdict::Decided;
+    }
+    const auto& lowered = f.seen.mandate.ttl_lowered;
+    if (r.former_ttl.count() == 0 || !lowered || f.now < *lowered + expiry_wait(r.former_ttl))
+        return Verdict::Pass;
+    r.former_ttl = std::chrono::seconds(0);
+    plan.steps.push_back({WriteRecord{std::move(r)}, "no longer mandate can last"});
+    return Verdict::Decided;
+}
+
 Verdict keep_candidates(const Facts& f, Plan& plan) {
     const auto& set = f.record->candidates;
     auto next = *f.record;

@@ -20,31 +20,41 @@ bool streams(const Facts& f, const InstanceView& slave) {
            slave.report->receiving;
 }
 
+// A mandate that was made shorter: the master first, slaves once no longer one can last.
+milliseconds ttl_for(const Facts& f, const InstanceView& instance) {
+    return &instance == f.master ? f.record->ttl : f.record->longest_ttl();
+}
+
 // The master keeps the recorded rule itself. A slave need only know whether there is one: it loads
 // the exact one before its promotion.
-bool knows_sync_rule(const Facts& f, const InstanceView& instance) {
+bool knows_record(const Facts& f, const InstanceView& instance) {
     const auto& wanted = f.record->sync;
     const SyncRule known = instance.report->sync.value_or(SyncRule());
-    return &instance == f.master ? known == wanted : known.waits() == wanted.waits();
+    const bool rule = &instance == f.master ? known == wanted : known.waits() == wanted.waits();
+    return rule && instance.report->ttl <= ttl_for(f, instance);
 }
 
 void configure(const Facts& f, Plan& plan, const InstanceView& instance) {
     if (!f.fresh(instance)) return;
-    const std::string hash = instance.config.hash() + "/" + std::to_string(f.record->sync.version);
+    const std::string hash = instance.config.hash();
+    const auto ttl = ttl_for(f, instance);
+    const std::string goal =
+        hash + "/" + std::to_string(f.record->sync.version) + "/" + std::to_string(ttl.count());
+    const bool known = knows_record(f, instance);
     // With troubles the agent still has a refused configuration in mind: a wish that was taken back
     // must reach it, one that still stands need not be repeated.
     const bool refused = !instance.report->parameter_troubles.empty();
-    const bool known = knows_sync_rule(f, instance);
-    if (instance.report->config_hash == instance.config.hash() && known && !refused) return;
+    if (instance.report->config_hash == hash && known && !refused) return;
     const auto& last = instance.configured;
     if (refused && known && last && last->incarnation == instance.report->incarnation &&
-        last->id.value.ends_with("/" + hash) && f.now - last->at < kRefusedAgain)
+        last->id.value.ends_with("/" + goal) && f.now - last->at < kRefusedAgain)
         return;
-    Order o = order_for(f, instance, OrderKind::Configure, hash);
+    Order o = order_for(f, instance, OrderKind::Configure, goal);
     o.config = instance.config;
     o.sync = f.record->sync;
+    o.ttl = ttl;
     give(f, plan, instance, std::move(o),
-         known ? "its configuration differs" : "whom commits wait for differs");
+         known ? "its configuration differs" : "the record says more than it knows");
 }
 
 // Planned interruptions go one at a time, slaves first and the master last, and only while all

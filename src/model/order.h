@@ -85,7 +85,7 @@ struct Order {
     // order of the same epoch lifts it.
     bool withhold = false;
     // The largest mandate that may be in force, for an agent that starts anew and has forgotten
-    // what it promised. 0: not said.
+    // what it promised. 0: not said. Only Configure lowers what is known.
     std::chrono::milliseconds ttl{0};
     std::optional<Grant> grant;    // Promote, Lead, Initialize: so that nobody waits for a poll
     std::optional<SyncRule> sync;  // stored with the epoch; a lower version than known is ignored

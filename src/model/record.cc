@@ -146,6 +146,7 @@ Result<AuthorityRecord> record_from_lease(const Json& lease) {
     json::read(*body, "term", r.term);
     json::read_enum(*body, "phase", r.phase, Phase::Promoting);
     json::read(*body, "holderNode", r.holder_node);
+    json::read(*body, "formerTtlSeconds", r.former_ttl);
     json::read(*body, "former", r.former);
     json::read(*body, "formerPod", r.former_pod);
     ProofKind proof = ProofKind::ConfirmedFence;
@@ -178,6 +179,7 @@ void record_to_lease(const AuthorityRecord& r, Json& lease) {
                        {"term", r.term.value},
                        {"phase", to_string(r.phase)},
                        {"holderNode", r.holder_node},
+                       {"formerTtlSeconds", r.former_ttl.count()},
                        {"former", r.former.value},
                        {"formerPod", r.former_pod.value},
                        {"proof", r.proof ? Json(to_string(*r.proof)) : Json()},

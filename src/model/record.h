@@ -75,6 +75,7 @@ struct AuthorityRecord {
     Epoch epoch;
     EpochId epoch_id;
     std::chrono::seconds ttl{3};
+    std::chrono::seconds former_ttl{0};  // a longer one, of which a mandate may still last
     Term term;
     Phase phase = Phase::Serving;
     InstanceName former;  // promoting: the master of the epoch before ...
@@ -91,6 +92,7 @@ struct AuthorityRecord {
     std::vector<InstanceName> positions;  // slave1, slave2, ...
     std::string handled_request;          // failover.requestId acted on last
 
+    std::chrono::seconds longest_ttl() const { return ttl > former_ttl ? ttl : former_ttl; }
     friend bool operator==(const AuthorityRecord&, const AuthorityRecord&) = default;
 };
 

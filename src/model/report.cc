@@ -65,6 +65,7 @@ void plain_members(Report_& r, Io&& io) {
     io("fenceConfirmed", r.fence_confirmed);
     io("fencedBy", r.fenced_by);
     io("mandateLeftMs", r.mandate_left);
+    io("ttlMs", r.ttl);
     io("candidatesVersion", r.candidates_version);
     io("promisedMs", r.promised);
     io("withheld", r.withheld);

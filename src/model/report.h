@@ -87,6 +87,7 @@ struct Report {
     // The mandate, of a master: what is left of it, and what prolonged it last.
     MandateSource mandate = MandateSource::None;
     std::chrono::milliseconds mandate_left{0};
+    std::chrono::milliseconds ttl{0};      // the longest mandate that it counts with
     std::uint64_t candidates_version = 0;  // of the set that is stored for `epoch`; 0: none
     // Promises: for so long no promotion after an expiry is accepted; and none is made any more
     // for epochs up to this one.

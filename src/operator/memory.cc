@@ -22,6 +22,15 @@ void ClusterMemory::wrote_record(const AuthorityRecord& stored, TimePoint now) {
     live_version = stored.version;
 }
 
+void ClusterMemory::note_ttl(const std::optional<Report>& master, TimePoint now) {
+    const bool lowered = record && record->former_ttl.count() > 0 && master &&
+                         master->pod == record->holder_pod && master->ttl <= record->ttl;
+    if (!lowered)
+        mandate.ttl_lowered.reset();
+    else if (!mandate.ttl_lowered)
+        mandate.ttl_lowered = now;
+}
+
 void ClusterMemory::note_streams(decide::Observation& seen, TimePoint now) {
     if (record && record->phase == Phase::Serving && record->epoch != serving_epoch_) {
         serving_epoch_ = record->epoch;

@@ -76,6 +76,8 @@ struct ClusterMemory {
     // Our term: times of a former leadership mean nothing.
     void note_term(Term term, TimePoint now);
 
+    // Whether the master knows that its mandates are shorter now.
+    void note_ttl(const std::optional<Report>& master, TimePoint now);
     // Which slaves the master streams to, at this look.
     void note_streams(decide::Observation& seen, TimePoint now);
 

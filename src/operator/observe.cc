@@ -147,6 +147,9 @@ decide::Observation observe(const Cluster& cluster, const Caches& caches,
     o.published_at = memory.published_at;
     o.term = Term(leadership.term);
     memory.note_term(o.term, now);
+    if (memory.record)
+        if (const auto known = agents.knowledge(cluster.key, memory.record->holder))
+            memory.note_ttl(known->report, now);
     o.mandate = memory.mandate;
     o.mandate.granted = agents.last_grant(cluster.key);
     o.leadership_until = leadership.valid_until;

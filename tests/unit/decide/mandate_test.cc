@@ -82,7 +82,8 @@ TEST(AdministratorsWord, GivenAnotherPod_WhenTheMasterIsSilent_ThenItMeansNothin
 TEST(AdministratorsWord, GivenSignsOfLife_WhenSaid_ThenItDoesNotCount_INV1) {
     Scene s = halted_slaves(lost_master(seconds(10)));
     s.seen.spec.failover.confirmed_dead = PodUid("uid-1");
-    s.stream(3);  // still hears the master
+    s.stream(3);
+    s.report(3).stream_age = milliseconds(100);
     EXPECT_FALSE(written(s.plan()));
     s = halted_slaves(lost_master(seconds(10)));
     s.seen.spec.failover.confirmed_dead = PodUid("uid-1");
@@ -91,6 +92,59 @@ TEST(AdministratorsWord, GivenSignsOfLife_WhenSaid_ThenItDoesNotCount_INV1) {
     s = Scene::healthy();
     s.seen.spec.failover.confirmed_dead = PodUid("uid-1");
     EXPECT_TRUE(s.plan().steps.empty());
+}
+
+// --- how long it lasts -------------------------------------------------------------------------
+
+TEST(MandateTime, GivenALongerMandate_WhenAskedFor_ThenItIsRecordedBeforeItIsGranted) {
+    Scene s = Scene::healthy();
+    s.seen.spec.failover.mandate = seconds(10);
+    const auto r = written(s.plan());
+    ASSERT_TRUE(r);
+    EXPECT_EQ(r->ttl, seconds(10));
+    EXPECT_EQ(r->former_ttl, seconds(0));
+    EXPECT_EQ(s.plan().granting->ttl, seconds(3));
+    s.seen.record = r;
+    s.seen.record->version = ResourceVersion("11");
+    EXPECT_EQ(s.plan().granting->ttl, seconds(10));
+}
+
+TEST(MandateTime, GivenAShorterMandate_WhenTheMasterKnowsIt_ThenTheLongerCountsOneMoreTime_INV1) {
+    Scene s = Scene::healthy();
+    s.seen.record->ttl = seconds(10);
+    for (const int n : {1, 2, 3}) s.report(n).ttl = seconds(10);
+    s.seen.record = written(s.plan());
+    ASSERT_TRUE(s.seen.record);
+    s.seen.record->version = ResourceVersion("11");
+    EXPECT_EQ(s.seen.record->ttl, seconds(3));
+    EXPECT_EQ(s.seen.record->former_ttl, seconds(10));
+
+    Plan plan = s.plan();
+    EXPECT_FALSE(written(plan));
+    EXPECT_EQ(plan.granting->ttl, seconds(3));
+    ASSERT_NE(order_to(plan, 1), nullptr);
+    EXPECT_EQ(order_to(plan, 1)->kind, OrderKind::Configure);
+    EXPECT_EQ(order_to(plan, 1)->ttl, seconds(3));
+    EXPECT_EQ(order_to(plan, 2), nullptr) << "slaves may have promised the longer one";
+
+    s.report(1).ttl = seconds(3);
+    s.seen.mandate.ttl_lowered = kNow - seconds(11);
+    EXPECT_FALSE(written(s.plan()));
+    s.seen.mandate.ttl_lowered = kNow - milliseconds(11100);
+    plan = s.plan();
+    ASSERT_TRUE(written(plan));
+    EXPECT_EQ(written(plan)->former_ttl, seconds(0));
+    s.seen.record = written(plan);
+    EXPECT_EQ(order_to(s.plan(), 2)->ttl, seconds(3));
+}
+
+TEST(MandateTime, GivenAShorterMandate_WhenTheMasterIsSilent_ThenTheLongerIsWaitedFor_INV1) {
+    Scene s = closing_master(seconds(30));
+    s.seen.record->former_ttl = seconds(10);
+    s.seen.mandate.replaced = kNow - milliseconds(11099);
+    EXPECT_FALSE(written(s.plan()));
+    s.seen.mandate.replaced = kNow - milliseconds(11100);
+    EXPECT_TRUE(written(s.plan()));
 }
 
 // --- grants ---------------------------------------------------------------------------------

@@ -28,6 +28,7 @@ AuthorityRecord full_record() {
                     {{InstanceName("orders-1"), PodUid("uid-1"), Membership::Full},
                      {InstanceName("orders-3"), PodUid("uid-3"), Membership::Joining}}};
     r.holder_node = "node-2";
+    r.former_ttl = std::chrono::seconds(9);
     r.must_reach = Lsn(1234);
     r.sync = SyncRule{1, {InstanceName("orders-3")}, SyncMethod::Any, 9};
     r.former_sync = {{2, {InstanceName("orders-2"), InstanceName("orders-3")}}, SyncRule{}};
@@ -143,6 +144,7 @@ TEST(Report, GivenEveryField_WhenSent_ThenItArrivesEqual) {
     r.fenced_by = PodUid("uid-x");
     r.mandate = MandateSource::Promises;
     r.mandate_left = std::chrono::milliseconds(1234);
+    r.ttl = std::chrono::seconds(3);
     r.candidates_version = 3;
     r.promised = std::chrono::milliseconds(3400);
     r.withheld = Epoch(6);
