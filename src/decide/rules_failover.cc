@@ -62,13 +62,14 @@ std::optional<Finding> lacks_too_much(const Facts& f, bool rescue_failed) {
     const auto& failover = f.seen.spec.failover;
     const auto* former = f.seen.find(f.record->former);
     if (failover.accept_data_loss) return {};
-    Bytes lacking = distance(report.position(), f.record->must_reach);
+    const Lsn have = std::max(report.position(), report.end_of_wal);
+    Bytes lacking = distance(have, f.record->must_reach);
     std::string limit = "spec.replication.mode allows none to be lost";
     if (lacking.value == 0 && rescue_failed && !all_commits_wait(*f.record)) {
         const auto missed = find_rescue(f, *f.master, former);
         Lsn end = missed ? missed->end : Lsn();
         if (former && former->report) end = std::max(end, former->report->end_of_wal);
-        lacking = distance(report.position(), end);
+        lacking = distance(have, end);
         if (lacking <= failover.max_lag) return {};
         limit = "spec.failover.maxLag allows " + std::to_string(failover.max_lag.value);
     }
@@ -93,7 +94,7 @@ Order promote(const Facts& f) {
     proof.pod = f.record->former_pod;
     if (former && former->report && former->report->fenced >= proof.epoch)
         proof.confirmed_by = former->report->incarnation;
-    if (f.master->report->in_recovery == Known::Yes) o.rescue = find_rescue(f, *f.master, former);
+    if (f.master->report->in_recovery != Known::No) o.rescue = find_rescue(f, *f.master, former);
     o.proof = std::move(proof);
     return o;
 }
@@ -347,7 +348,8 @@ Verdict finish_promotion(const Facts& f, Plan& plan) {
     const Order plain = without_rescue(order);
     const bool rescue_failed = slave && (failed(*f.master, order) || heard(*f.master, plain));
     if (rescue_failed) order = plain;
-    if (slave && report.in_recovery == Known::Yes && !order.rescue && !heard(*f.master, order))
+    const bool unpromoted = report.in_recovery == Known::Yes || report.standby;
+    if (unpromoted && !order.rescue && !heard(*f.master, order))
         if (auto finding = lacks_too_much(f, rescue_failed)) {
             plan.findings.push_back(std::move(*finding));
             return Verdict::Decided;
