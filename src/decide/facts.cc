@@ -100,6 +100,11 @@ bool Facts::member(const InstanceName& instance) const {
     return record != nullptr && (instance == record->holder || position_of(instance) > 0);
 }
 
+bool Facts::excluded(const InstanceName& instance) const {
+    const auto& names = seen.spec.failover.exclude;
+    return std::find(names.begin(), names.end(), instance.value) != names.end();
+}
+
 bool Facts::holds_record(const InstanceView& instance) const {
     return record != nullptr && instance.name == record->holder &&
            instance.pod == record->holder_pod;

@@ -41,6 +41,7 @@ struct Facts {
     int position_of(const InstanceName& instance) const;
     bool member(const InstanceName& instance) const;        // holder or in a position
     bool holds_record(const InstanceView& instance) const;  // with the record's pod UID
+    bool excluded(const InstanceName& instance) const;      // by spec.failover.exclude
 };
 
 }  // namespace matriarch::decide

@@ -8,11 +8,6 @@
 namespace matriarch::decide {
 namespace {
 
-bool excluded(const Facts& f, const InstanceView& instance) {
-    const auto& names = f.seen.spec.failover.exclude;
-    return std::find(names.begin(), names.end(), instance.name.value) != names.end();
-}
-
 // How far this instance's own copy goes.
 Lsn reach(const Report& report) {
     return report.state == PostgresState::Running ? report.position() : report.end_of_wal;
@@ -125,7 +120,7 @@ std::optional<Candidate> consider(const Facts& f, const InstanceView& instance, 
     c.instance = &instance;
     c.former_master = &instance == f.master;
     if (!c.former_master) {
-        if (excluded(f, instance)) return no("spec.failover.exclude names it");
+        if (f.excluded(instance.name)) return no("spec.failover.exclude names it");
         if (report.state != PostgresState::Running || report.in_recovery != Known::Yes)
             return no("it is not running as a slave");
     }

@@ -29,6 +29,9 @@ SyncRule assemble(const Facts& f, Names there, const Names& positions) {
     for (const auto& name : positions)
         if (there.size() < count) add(there, name);
     const bool named = spec.mode == ReplicationMode::Sync;
+    // Who holds all commits had better be able to lead.
+    std::stable_partition(there.begin(), there.end(),
+                          [&](const InstanceName& name) { return !f.excluded(name); });
     if (named) there.resize(count);
     if (count == 0) return rule;
     std::sort(there.begin(), there.end());

@@ -145,6 +145,15 @@ TEST(Synchronous, GivenARuleInForce_WhenSlave1ComesBack_ThenNothingIsChangedForI
     EXPECT_TRUE(waiting(all_of({3})).plan().steps.empty());
 }
 
+TEST(Synchronous, GivenANamedSlaveThatMayNotLead_WhenAnotherStreams_ThenThatOneIsWaitedFor) {
+    Scene s = waiting(all_of({2}));
+    s.seen.spec.failover.exclude = {"orders-2"};
+    ASSERT_TRUE(written(s.plan()));
+    EXPECT_TRUE(written(s.plan())->sync.same_as(all_of({3})));
+    s.seen.spec.failover.exclude = {"orders-2", "orders-3"};
+    EXPECT_FALSE(written(s.plan())) << "nobody is better";
+}
+
 TEST(Synchronous, GivenAQuorum_WhenASlaveLeavesOrComes_ThenTheSetFollows) {
     Scene s = waiting(any_of(1, {2, 3}));
     lose(s, 2, seconds(4));
