@@ -175,6 +175,8 @@ void Agent::main_job_ended(JobEnded& event) {
                                                {"standby", v_.data.standby},
                                                {"clean", v_.data.clean_shutdown},
                                                {"end_of_wal", v_.data.end_of_wal.str()}});
+            if (!v_.data.trouble.empty())
+                log::warn("the data can't be used as it is", {{"why", v_.data.trouble}});
         }
         return;
     }

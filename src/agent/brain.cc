@@ -215,6 +215,7 @@ class Brain {
                 if (t.backing_off() || !has_mandate()) return;
                 return t.begin(InitializeJob{*order().config}, "makes a new database");
             }
+            if (v.data.kind == DataFacts::Kind::Broken) return t.fail(v.data.trouble);
             if (!v.initialized_here) return t.fail("there is a data directory already");
         }
         serve();

@@ -6,6 +6,7 @@
 #include <malloc.h>
 #include <netdb.h>
 #include <netinet/tcp.h>
+#include <openssl/ssl.h>
 #include <pplx/threadpool.h>
 
 #include <algorithm>
@@ -195,6 +196,17 @@ struct Clients {
           leases(base, with) {}
 };
 
+// The library's one pool. OpenSSL before it: exit undoes things in the reverse order, and while the
+// threads end OpenSSL must still be there to free what it keeps for each of them.
+void start_threads(int count) {
+    OPENSSL_init_ssl(0, nullptr);
+    try {
+        crossplat::threadpool::initialize_with_threads(static_cast<std::size_t>(count));
+    } catch (const std::exception&) {
+        // Somebody used the library before; its pool is only larger than needed.
+    }
+}
+
 }  // namespace
 
 class CpprestTransport::Impl {
@@ -202,14 +214,7 @@ class CpprestTransport::Impl {
     Impl(CredentialSource& credentials, const Clock& clock, CpprestOptions options)
         : source_(credentials), clock_(clock), options_(std::move(options)) {
         static std::once_flag once;
-        std::call_once(once, [&] {
-            try {
-                crossplat::threadpool::initialize_with_threads(
-                    static_cast<std::size_t>(std::max(2, options_.threads)));
-            } catch (const std::exception&) {
-                // Somebody used the library before; its pool is only larger than needed.
-            }
-        });
+        std::call_once(once, [&] { start_threads(std::max(2, options_.threads)); });
     }
 
     Result<Response> send(const Request& request, Deadline deadline, std::stop_token stop);

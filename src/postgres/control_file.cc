@@ -33,10 +33,10 @@ Result<ControlFile> read_control_file(const std::string& data_directory) {
     if (got != static_cast<ssize_t>(sizeof raw))
         return make_error(ErrorKind::Invalid, "pg_control is too short");
     const auto version = load<std::uint32_t>(raw + kVersion);
-    if (version != 1300 && version != 1800)
+    if (version != 1300 && version != 1700 && version != 1800)
         return make_error(ErrorKind::Invalid,
                           "pg_control has version " + std::to_string(version) +
-                              ", known are 1300 (PostgreSQL 13 to 17) and 1800");
+                              ", known are 1300 (PostgreSQL 13 to 16), 1700 and 1800");
     const auto state = load<std::uint32_t>(raw + kState);
     ControlFile out;
     out.system_identifier =

@@ -1,8 +1,8 @@
 // What pg_control says about a data directory, read directly.
 //
 // Reading the file costs microseconds, pg_controldata a process; the fields used here have kept
-// their places from PostgreSQL 13 to 18 (control versions 1300 and 1800: a change of the layout
-// changes the number). An unknown version is Invalid, never guessed at.
+// their places from PostgreSQL 13 to 18 (control versions 1300 up to 16, 1700 and 1800: a change of
+// the layout changes the number). An unknown version is Invalid, never guessed at.
 #pragma once
 
 #include <string>

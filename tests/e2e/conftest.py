@@ -75,7 +75,7 @@ def kube(lab):
 
 @pytest.fixture(scope="session")
 def image(lab):
-    return build_images(lab, "e2e")
+    return build_images(lab, "e2e", versions=("15", "17"))
 
 
 @pytest.fixture(scope="session")

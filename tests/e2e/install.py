@@ -9,16 +9,17 @@ from kube import wait_for
 ROOT = Path(__file__).resolve().parent.parent.parent
 CHART = ROOT / "charts" / "matriarch"
 REPOSITORY = "docker.io/matriarch/matriarch"
-POSTGRES = "docker.io/library/postgres:15"
+POSTGRES = "docker.io/library/postgres:{}"
 NAMESPACE = "matriarch-system"
 
 
-def build_images(lab, tag):
-    """The operator's image and PostgreSQL's, in every node."""
+def build_images(lab, tag, versions=("15",)):
+    """The operator's image and PostgreSQL's (15 of Debian's bookworm, 17 of trixie), in every node."""
     image = f"{REPOSITORY}:{tag}"
     lab("image", "build", "-t", image, ROOT)
-    lab("image", "postgres", "15", capture=True)
-    lab("load", image, POSTGRES)
+    for version in versions:
+        lab("image", "postgres", version, capture=True)
+    lab("load", image, *map(POSTGRES.format, versions))
     return image
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from cluster import Cluster
 from conftest import SMALL
-from install import ROOT, Operator
+from install import POSTGRES, ROOT, Operator
 from kube import wait_for
 from lab_client import program
 from writer import Writer
@@ -55,11 +55,13 @@ def test_an_operator_of_one_namespace_works_there_under_restricted_pod_security(
     other = Cluster(kube, "elsewhere", "orders")
     other.apply({**SMALL, "slaves": 0})
     cluster = Cluster(kube, "fenced", "orders")
-    cluster.apply({**SMALL, "slaves": 1})
+    # Another PostgreSQL on another Debian, and a user that the image has no passwd entry for.
+    cluster.apply({**SMALL, "slaves": 1, "image": POSTGRES.format(17), "uid": 26017, "gid": 26017})
     cluster.wait_ready(120)
     with Writer(kube, cluster, image) as writer:
         writer.wait_acknowledged(100)
         former, epoch = cluster.master, cluster.epoch
+        assert cluster.sql(former, "show server_version").startswith("17.")
         cluster.kill_postmaster(former)
         status = cluster.wait_new_master(former, epoch)
         assert status["epoch"] == epoch + 1
@@ -78,8 +80,7 @@ def test_without_rights_the_operator_says_which_are_missing(kube, image, operato
     try:
         wait_for("a word about rights", lambda: says(poor, ["forbidden", "postgresclusters"]), 60,
                  state=lambda: [poor.logs(pod)[-500:] for pod in poor.running()])
-        assert not any(one["ready"] for pod in poor.running()
-                       for one in pod["status"].get("containerStatuses", []))
+        assert not any(ready(pod) for pod in poor.running())
     finally:
         poor.uninstall()
 
@@ -96,9 +97,13 @@ def test_without_the_crd_the_operator_says_so_and_starts_to_work_when_it_comes(k
     wait_for("a word about the CRD", lambda: says(lost, [CRD.split(".")[0], "CRD"]), 60,
              state=lambda: [lost.logs(pod)[-500:] for pod in lost.running()])
     kube.apply(ROOT_CRD)
-    wait_for("the operators to be ready", lambda: len(lost.running()) == 2 and all(
-        one["ready"] for pod in lost.running() for one in pod["status"]["containerStatuses"]), 90,
-        state=lambda: [lost.logs(pod)[-500:] for pod in lost.running()])
+    wait_for("the operators to be ready",
+             lambda: len(lost.running()) == 2 and all(map(ready, lost.running())), 90,
+             state=lambda: [lost.logs(pod)[-500:] for pod in lost.running() if ready(pod)])
+
+
+def ready(pod):
+    return [one["ready"] for one in pod["status"].get("containerStatuses", [])] == [True]
 
 
 def says(operator, words):

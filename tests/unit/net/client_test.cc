@@ -173,6 +173,7 @@ TEST_F(Client, GivenAFullQueue_WhenAnotherRequestComes_ThenItIsRefusedAtOnce) {
             peer(silent.port()), 0, post("/", "x"), soon(),
             [&](Result<HttpResponse> r) { refused += r.error().kind == ErrorKind::Unavailable; });
     EXPECT_TRUE(eventually([&] { return refused == 3; }));
+    client().stop();
 }
 
 TEST_F(Client, GivenAQueuedRequest_WhenItsDeadlinePasses_ThenItWasSurelyNotSent) {
