@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "operator/describe.h"
+#include "operator/kill_points.h"
 #include "operator/names.h"
 #include "operator/observe.h"
 #include "operator/troubles.h"
@@ -145,6 +146,7 @@ Result<Duration> Reconciler::look(Look& look) {
     if (plan.master_failed && !memory.master_failed_since) {
         memory.master_failed_since = now;
         const auto* master = look.seen.find(look.seen.record->holder);
+        reach(kDetected);
         const bool heard = master && master->report && master->reachable;
         story_.master_failed(cluster, memory, look.seen,
                              heard
@@ -209,8 +211,13 @@ Result<Duration> Reconciler::look(Look& look) {
 Status Reconciler::apply(Look& look, const decide::Step& step) {
     if (!world_.leadership().valid(world_.clock.now()))
         return make_error(ErrorKind::Conflict, "leadership ended");
-    return std::visit([&](const auto& action) { return do_step(look, action, step.reason); },
-                      step.action);
+    const std::string point = kill_point_of(step.action, look.memory.record, look.memory.published);
+    reach_before(point);
+    auto done = std::visit([&](const auto& action) { return do_step(look, action, step.reason); },
+                           step.action);
+    // An order is on its way only: its answer tells (SendOrder).
+    if (done && !std::holds_alternative<decide::SendOrder>(step.action)) reach_after(point);
+    return done;
 }
 
 Status Reconciler::do_step(Look&, const decide::CreateInstance&, const std::string&) {
@@ -283,21 +290,21 @@ Status Reconciler::do_step(Look& look, const decide::SendOrder& step, const std:
                         {"order", order.id.value},
                         {"reason", reason}});
     const auto key = look.cluster->key;
-    world_.agents.order(
-        key, step.to, order, kOrderTimeout,
-        [orders, key, to = step.to, id = order.id, configure](const Result<OrderAnswer>& answer) {
-            const std::string refusal = !answer            ? answer.error().message()
-                                        : answer->accepted ? std::string()
-                                                           : answer->reason;
-            if (refusal.empty()) return;
-            log::warn("order not accepted", {{"cluster", key.str()},
-                                             {"to", to.value},
-                                             {"order", id.value},
-                                             {"reason", refusal}});
-            std::lock_guard lock(orders->mutex);
-            auto& sent = configure ? orders->configured[to] : orders->last[to];
-            if (sent.id == id) sent.refusal = refusal;
-        });
+    world_.agents.order(key, step.to, order, kOrderTimeout,
+                        [orders, key, to = step.to, id = order.id, configure,
+                         point = kill_point_of(step, {}, {})](const Result<OrderAnswer>& answer) {
+                            const std::string refusal = !answer ? answer.error().message()
+                                                        : answer->accepted ? std::string()
+                                                                           : answer->reason;
+                            if (refusal.empty()) return reach_after(point);
+                            log::warn("order not accepted", {{"cluster", key.str()},
+                                                             {"to", to.value},
+                                                             {"order", id.value},
+                                                             {"reason", refusal}});
+                            std::lock_guard lock(orders->mutex);
+                            auto& sent = configure ? orders->configured[to] : orders->last[to];
+                            if (sent.id == id) sent.refusal = refusal;
+                        });
     return {};
 }
 

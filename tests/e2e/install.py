@@ -13,10 +13,10 @@ POSTGRES = "docker.io/library/postgres:15"
 NAMESPACE = "matriarch-system"
 
 
-def build_images(lab, tag):
-    """The operator's image and PostgreSQL's, in every node."""
+def build_images(lab, tag, **arguments):
+    """The operator's image, built with these arguments, and PostgreSQL's, in every node."""
     image = f"{REPOSITORY}:{tag}"
-    lab("image", "build", "-t", image, ROOT)
+    lab("image", "build", "-t", image, *(f"--build-arg={name}={value}" for name, value in arguments.items()), ROOT)
     lab("image", "postgres", "15", capture=True)
     lab("load", image, POSTGRES)
     return image
