@@ -79,7 +79,22 @@ ConfigFiles Agent::render(Role role_if_off, bool starting, postgres::ServerConfi
 
 void Agent::refresh() {
     if (v_.run == Run::Off && !killing_) v_.processes_left = instance_.processes_left();
+    if (v_.run == Run::Stopping) look_at_stop();
     v_.conf_current = written_ && *written_ == render(v_.role, false, nullptr);
+}
+
+void Agent::look_at_stop() {
+    if (!v_.shut_down && instance_.shut_down()) {
+        v_.shut_down = clock_.now();
+        log::info("PostgreSQL is shut down", {{"took", clock_.now() - v_.run_since}});
+    }
+    v_.confirmed.clear();
+    v_.unconfirmed.clear();
+    if (!v_.shut_down || !v_.server) return;
+    // A sender ends when its slave has confirmed the last record. One that ends for another reason
+    // is mistaken for that; then the heir still lacks WAL, and fetches it.
+    for (const auto& sender : v_.server->senders)
+        (instance_.alive(sender.pid) ? v_.unconfirmed : v_.confirmed).push_back(sender.slave);
 }
 
 void Agent::step() {
@@ -117,6 +132,7 @@ bool Agent::apply(const Action& action) {
             if (killing_) return false;
             log::warn("kills every PostgreSQL process", {{"why", action.why}});
             killing_ = true;
+            ended_in_kill_ = false;
             killing_since_ = clock_.now();
             instance_.kill_all();
             return false;

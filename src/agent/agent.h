@@ -117,6 +117,7 @@ class Agent {
     // Deciding and doing.
     void step();
     void refresh();
+    void look_at_stop();
     bool apply(const Action& action);
     bool start(Role role);
     bool write_configuration();
@@ -162,7 +163,8 @@ class Agent {
     bool knows_volume_ = false;
     bool dead_ = false;  // the postmaster ended without our asking
     bool killing_ = false;
-    bool was_master_ = false;  // of the last run
+    bool ended_in_kill_ = false;  // the postmaster, and we were told
+    bool was_master_ = false;     // of the last run
     std::string end_of_last_run_;
 
     std::uint64_t generation_ = 0;  // of the run that is on

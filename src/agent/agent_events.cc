@@ -35,6 +35,7 @@ void Agent::on_event(PostmasterEnded& event) {
     end_of_last_run_ = event.how;
     log::info("the postmaster ended", {{"how", event.how}, {"asked", asked}});
     const bool had_goal = goal_.has_value();
+    ended_in_kill_ = killing_;
     postgres_is_off();
     if (asked) return;
     dead_ = true;
@@ -53,7 +54,12 @@ void Agent::on_event(AllGone&) {
     if (killing_)
         log::info("every PostgreSQL process is gone", {{"took", clock_.now() - killing_since_}});
     killing_ = false;
-    postgres_is_off();
+    // With the postmaster known to have ended, what was looked at since is true: no server process
+    // was left then.
+    if (ended_in_kill_)
+        v_.processes_left = instance_.processes_left();
+    else
+        postgres_is_off();
 }
 
 void Agent::postgres_is_off() {
@@ -66,6 +72,7 @@ void Agent::postgres_is_off() {
     v_.data_fresh = false;
     v_.promoting = promotion_triggered_ = false;
     v_.reserved = false;
+    v_.shut_down.reset();
     v_.sampled_after_conf = false;
     v_.reconciled = false;
     last_sample_.reset();
@@ -148,6 +155,8 @@ void Agent::main_job_ended(JobEnded& event) {
             log::warn("a job failed", event.output.error());
         }
         if (changed_volume) v_.data_fresh = false;
+        // A stop without one takes longer, that is all.
+        if (kind == Job(CheckpointJob{}).index()) v_.checkpointed = true;
         // An end that can't be searched for must not hold up a fence.
         if (kind == Job(InspectJob{}).index()) {
             v_.data_fresh = true;
@@ -175,6 +184,7 @@ void Agent::main_job_ended(JobEnded& event) {
         return;
     }
     v_.failures = 0;
+    if (kind == Job(CheckpointJob{}).index()) v_.checkpointed = true;
     v_.last_failure.clear();
     if (auto* upstream = std::get_if<postgres::UpstreamFacts>(&output))
         return take_upstream(*upstream);

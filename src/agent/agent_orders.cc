@@ -143,7 +143,7 @@ void Agent::set_goal(const Order& order) {
     v_.failures = 0;
     v_.last_failure.clear();
     v_.not_before = TimePoint();
-    v_.reserved = v_.rescued = false;
+    v_.reserved = v_.rescued = v_.checkpointed = false;
     v_.rewound.reset();
     v_.promoting = false;
     v_.restart = false;

@@ -133,6 +133,10 @@ class Instance {
     // AllGone follows.
     virtual void kill_all() = 0;
     virtual bool processes_left() = 0;
+    // While it stops: everything is on disk and nobody is served any more; what is left are the
+    // postmaster and the senders that wait for their slaves' last confirmation.
+    virtual bool shut_down() = 0;
+    virtual bool alive(int pid) const = 0;  // a process of the instance's
 
     virtual Status configure(const ConfigFiles& files) = 0;  // write, and reload if it runs
     // Leaves empty history files for the numbers up to `reserved`, so that they are not opened.

@@ -24,7 +24,7 @@ using postgres::Connection;
 constexpr Duration kSqlPatience = seconds(15);
 constexpr Duration kCheckpointPatience = std::chrono::minutes(30);
 constexpr Duration kUpstreamPatience = seconds(5);
-constexpr Duration kFetchPatience = seconds(30);
+constexpr Duration kFetchPatience = seconds(5);  // for one segment
 constexpr int kValidateRounds = 10;
 constexpr std::uint64_t kWalPage = 8192;  // XLOG_BLCKSZ, as every package builds it
 
@@ -290,7 +290,6 @@ Result<JobOutput> rescue(const JobWorld& w, const RescueJob& job) {
     const auto size = postgres::segment_size_of(p.pg_wal());
     if (size == 0) return make_error(ErrorKind::NotFound, "no WAL segment here");
     if (!(job.rescue.end > job.have)) return JobOutput();
-    const Deadline deadline = Deadline::after(w.clock, kFetchPatience);
     const std::uint64_t end = job.rescue.end.value;
     for (auto n = job.have.value / size; n <= (end - 1) / size; ++n) {
         if (w.stop) return make_error(ErrorKind::Cancelled, "the rescue was stopped");
@@ -303,6 +302,7 @@ Result<JobOutput> rescue(const JobWorld& w, const RescueJob& job) {
         const auto into = p.rescue() + "/" + file, part = into + ".part";
         w.progress("fetches " + std::to_string(until - from) + " bytes of " + file + " from " +
                    job.rescue.source.value);
+        const Deadline deadline = Deadline::after(w.clock, kFetchPatience);
         const auto got = w.local.fetch_wal(job.rescue, {file, from, until - from}, part, deadline);
         if (!got) return got.error();
         if (auto made = splice(ours, from, part, into, size); !made) return made.error();

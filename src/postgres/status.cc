@@ -21,7 +21,7 @@ constexpr const char* kStatusSql =
     " (1000 * EXTRACT(EPOCH FROM (pg_catalog.clock_timestamp() - w.last_msg_receipt_time)))::bigint"
     " FROM (SELECT pg_catalog.pg_is_in_recovery() AS r) AS x"
     " LEFT JOIN pg_catalog.pg_stat_wal_receiver AS w ON true;"
-    "SELECT application_name, state, sync_state, sent_lsn, flush_lsn, replay_lsn"
+    "SELECT application_name, state, sync_state, sent_lsn, flush_lsn, replay_lsn, pid"
     " FROM pg_catalog.pg_stat_replication WHERE state IN ('streaming', 'catchup')"
     " ORDER BY application_name, pid;"
     "SELECT slot_name, active, wal_status, restart_lsn FROM pg_catalog.pg_replication_slots"
@@ -79,10 +79,13 @@ Result<ServerStatus> read_status(Connection& connection, Deadline deadline) {
         std::max<std::int64_t>(0, number<std::int64_t>(server.text(0, 13))));
 
     const Rows& streams = (*answers)[1];
-    for (int i = 0; i < streams.count(); ++i)
+    for (int i = 0; i < streams.count(); ++i) {
         out.streams.push_back({std::string(streams.text(i, 0)), std::string(streams.text(i, 1)),
                                std::string(streams.text(i, 2)), lsn(streams, i, 3),
                                lsn(streams, i, 4), lsn(streams, i, 5)});
+        out.senders.push_back(
+            {InstanceName(std::string(streams.text(i, 0))), number<int>(streams.text(i, 6))});
+    }
     const Rows& slots = (*answers)[2];
     for (int i = 0; i < slots.count(); ++i)
         out.slots.push_back({std::string(slots.text(i, 0)), slots.yes(i, 1),

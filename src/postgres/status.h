@@ -18,6 +18,12 @@
 
 namespace matriarch::postgres {
 
+// A process that sends WAL to a slave.
+struct Sender {
+    InstanceName slave;
+    int pid = 0;
+};
+
 struct ServerStatus {
     bool in_recovery = true;
     bool read_only_default = true;  // default_transaction_read_only
@@ -31,6 +37,7 @@ struct ServerStatus {
     int sender_port = 0;
     std::chrono::milliseconds lag{0};
     std::vector<StreamView> streams;
+    std::vector<Sender> senders;  // of these streams
     std::vector<SlotView> slots;
     int version_num = 0;
     bool restart_pending = false;

@@ -75,6 +75,7 @@ TEST(Order, GivenEveryField_WhenSent_ThenItArrivesEqual) {
     o.rescue = Rescue{InstanceName("orders-1"), "host", "10.0.0.1", 8443, Timeline(4), Lsn(99)};
     o.system_identifier = SystemIdentifier("73");
     o.clean = true;
+    o.heir = InstanceName("orders-2");
     o.reserved = Timeline(5);
     o.candidates = full_record().candidates;
     o.sync = full_record().sync;
