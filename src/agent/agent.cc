@@ -265,6 +265,11 @@ JobId Agent::begin_job(Job job) {
     return id;
 }
 
+std::optional<Upstream> Agent::streams_from() const {
+    const bool streams = v_.server && v_.server->in_recovery && v_.server->receiving;
+    return streams && goal_ ? goal_->order.upstream : std::nullopt;
+}
+
 // What a running server needs now and then, beside the goal.
 void Agent::upkeep() {
     if (v_.run != Run::Up || !v_.server || !state_.config || v_.ending) return;
@@ -278,7 +283,7 @@ void Agent::upkeep() {
     }
     if (!slots_ && !v_.promoting) {
         if (now >= slots_due_)
-            slots_ = SideJob{begin_job(SlotsJob{state_.config->slots}), ""};
+            slots_ = SideJob{begin_job(SlotsJob{state_.config->slots, streams_from()}), ""};
         else
             wake_ = std::min(wake_, slots_due_);
     }

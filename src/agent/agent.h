@@ -123,6 +123,7 @@ class Agent {
     bool write_configuration();
     bool store_fence(Epoch epoch);
     void upkeep();
+    std::optional<Upstream> streams_from() const;
     void end_as_master();
     void note_failure(const std::string& message);
     JobId begin_job(Job job);

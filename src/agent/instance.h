@@ -77,6 +77,7 @@ struct ReconcileJob {  // roles, database, grants: on the master
 };
 struct SlotsJob {
     std::vector<std::string> wanted;
+    std::optional<Upstream> upstream;  // of a slave that streams: its slots go where theirs are
 };
 struct CheckpointJob {};
 using Job = std::variant<InspectJob, InitializeJob, AskUpstreamJob, CloneJob, RewindJob, RescueJob,

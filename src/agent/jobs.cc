@@ -318,15 +318,20 @@ Result<Connection> local_session(const JobWorld& w, Deadline deadline) {
                             deadline, w.clock);
 }
 
-Result<JobOutput> ask_upstream(const JobWorld& w, const AskUpstreamJob& job) {
-    const Deadline deadline = Deadline::after(w.clock, kUpstreamPatience);
-    postgres::ConnectionOptions options{{"dbname", upstream(w, job.upstream, "postgres")},
+Result<Connection> upstream_session(const JobWorld& w, const Upstream& up, Deadline deadline) {
+    postgres::ConnectionOptions options{{"dbname", upstream(w, up, "postgres")},
                                         {"replication", "database"}};
     auto connection = Connection::open(options, deadline, w.clock);
-    if (!connection)
-        return make_error(connection.error().kind,
-                          "the upstream " + job.upstream.instance.value + " can't be asked",
-                          connection.error().message());
+    if (connection) return connection;
+    return make_error(connection.error().kind,
+                      "the upstream " + up.instance.value + " can't be asked",
+                      connection.error().message());
+}
+
+Result<JobOutput> ask_upstream(const JobWorld& w, const AskUpstreamJob& job) {
+    const Deadline deadline = Deadline::after(w.clock, kUpstreamPatience);
+    auto connection = upstream_session(w, job.upstream, deadline);
+    if (!connection) return connection.error();
     auto facts = postgres::read_upstream(*connection, deadline);
     if (!facts) return facts.error();
     return JobOutput(std::move(*facts));
@@ -339,6 +344,21 @@ Result<JobOutput> with_session(const JobWorld& w, Duration patience,
     if (!connection) return connection.error();
     if (auto done = work(*connection, deadline); !done) return done.error();
     return JobOutput();
+}
+
+// An upstream that can't be asked is no reason to leave a lost slot as it is.
+Result<JobOutput> keep_slots(const JobWorld& w, const SlotsJob& job) {
+    std::optional<postgres::SlotPositions> theirs;
+    if (job.upstream) {
+        const Deadline deadline = Deadline::after(w.clock, kUpstreamPatience);
+        auto connection = upstream_session(w, *job.upstream, deadline);
+        auto slots = connection ? postgres::read_slots(*connection, deadline)
+                                : Result<postgres::SlotPositions>(connection.error());
+        if (slots) theirs = std::move(*slots);
+    }
+    return with_session(w, kSqlPatience, [&](Connection& c, Deadline d) {
+        return postgres::reconcile_slots(c, job.wanted, theirs, d);
+    });
 }
 
 std::string without_parameter(const std::string& conf, const std::string& name) {
@@ -450,11 +470,7 @@ Result<JobOutput> run_job(const JobWorld& w, const Job& job) {
                 return postgres::reconcile_roles(c, j.config, d);
             });
         }
-        Result<JobOutput> operator()(const SlotsJob& j) {
-            return with_session(w, kSqlPatience, [&](Connection& c, Deadline d) {
-                return postgres::reconcile_slots(c, j.wanted, d);
-            });
-        }
+        Result<JobOutput> operator()(const SlotsJob& j) { return keep_slots(w, j); }
         Result<JobOutput> operator()(const CheckpointJob&) {
             return with_session(w, kCheckpointPatience, [](Connection& c, Deadline d) -> Status {
                 const auto done = c.query("CHECKPOINT", d);

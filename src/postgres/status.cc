@@ -39,6 +39,21 @@ Lsn lsn(const Rows& rows, int row, int column) {
     return Lsn::parse(rows.text(row, column)).value_or(Lsn());
 }
 
+// The beginning of the oldest segment, of any timeline: they are removed by number. Unknown where
+// the rights to see it were not given yet (setup.cc).
+Lsn read_oldest_wal(Connection& connection, Deadline deadline) {
+    const auto row = connection.one(
+        "SELECT pg_catalog.min(pg_catalog.substr(name, 9)), (SELECT setting FROM"
+        " pg_catalog.pg_settings WHERE name = 'wal_segment_size')"
+        " FROM pg_catalog.pg_ls_dir('pg_wal', false, false) AS name"
+        " WHERE name ~ '^[0-9A-F]{24}$'",
+        deadline);
+    if (!row) return {};
+    const auto size = number<std::uint64_t>(row->text(0, 1));
+    const auto name = parse_segment_file("00000001" + std::string(row->text(0, 0)), size);
+    return name ? Lsn(name->number * size) : Lsn();
+}
+
 }  // namespace
 
 ConnectionOptions local_options(const std::string& socket_dir, int port, bool walsender,
@@ -129,6 +144,7 @@ Result<UpstreamFacts> read_upstream(Connection& connection, Deadline deadline) {
     if (!state) return state.error();
     out.in_recovery = state->yes(0, 0);
     out.checkpoint_timeline = Timeline(number<std::uint32_t>(state->text(0, 1)));
+    out.oldest_wal = read_oldest_wal(connection, deadline);
     return out;
 }
 

@@ -58,6 +58,7 @@ struct UpstreamFacts {
     Position position;  // timeline, its history, and the newest WAL there
     bool in_recovery = false;
     Timeline checkpoint_timeline;  // pg_rewind trusts only this one
+    Lsn oldest_wal;                // WAL before is no longer there; unknown: not told
 };
 // Over a connection made with replication=database.
 Result<UpstreamFacts> read_upstream(Connection& connection, Deadline deadline);
