@@ -281,6 +281,14 @@ void Agent::upkeep() {
         else
             wake_ = std::min(wake_, reconcile_due_);
     }
+    if (master && checkpoint_due_ && !checkpoint_) {
+        if (now >= *checkpoint_due_) {
+            checkpoint_due_.reset();
+            checkpoint_ = SideJob{begin_job(CheckpointJob{}), ""};
+        } else {
+            wake_ = std::min(wake_, *checkpoint_due_);
+        }
+    }
     if (!slots_ && !v_.promoting) {
         if (now >= slots_due_)
             slots_ = SideJob{begin_job(SlotsJob{state_.config->slots, streams_from()}), ""};

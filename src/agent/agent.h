@@ -183,6 +183,7 @@ class Agent {
     std::string refused_config_;
     std::vector<ParameterTrouble> parameter_troubles_;
     TimePoint slots_due_, reconcile_due_;
+    std::optional<TimePoint> checkpoint_due_;  // after a promotion
     std::string side_trouble_;
 
     std::uint64_t sequence_ = 0, delivered_ = 0, ended_sequence_ = 0;

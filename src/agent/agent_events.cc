@@ -13,6 +13,10 @@ namespace log = telemetry::log;
 
 constexpr Duration kSlotsEvery = seconds(5);
 constexpr Duration kRetrySide = seconds(1);
+// A promotion's own checkpoint takes minutes, and until it is done pg_rewind can't use us as a
+// source. The clients that waited for the new master go first.
+constexpr Duration kCheckpointAfter = seconds(1);
+constexpr Duration kMeasureEvery = seconds(5);
 
 }  // namespace
 
@@ -76,6 +80,7 @@ void Agent::postgres_is_off() {
     v_.sampled_after_conf = false;
     v_.reconciled = false;
     last_sample_.reset();
+    checkpoint_due_.reset();
     silent_since_.reset();
     instance_.pace(Pace::Normal);
 }
@@ -249,6 +254,7 @@ void Agent::on_event(Probed& event) {
         instance_.pace(Pace::Normal);
         if (v_.promoting) v_.role = Role::Master;
         slots_due_ = now;
+        checkpoint_due_ = now + kCheckpointAfter;
     }
     if (status.receiving) last_stream_ = now;
     const Lsn flush =

@@ -96,7 +96,6 @@ TEST(Faults, GivenDivergedWal_WhenTheOldMasterRejoins_ThenItIsRewoundAndTheWalIs
     write_what_the_slave_lacks(lab, lab[1], lab[2]);
     const Report fenced = fail_over(lab, lab[1], lab[2], WithRescue::No);
     EXPECT_EQ(lab[2].sql("SELECT count(*) FROM t"), "1000");
-    ASSERT_TRUE(lab[2].send(lab[2].order(OrderKind::Checkpoint, "Checkpoint/2")).accepted);
     const TimePoint rejoining = lab.clock.now();
     lab.follow(lab[1], lab[2]);
     print_time("rejoin by pg_rewind", lab.clock.now() - rejoining);
