@@ -118,6 +118,7 @@ void Agent::step() {
         for (const Action& action : decision.actions) acted = apply(action) || acted;
         if (!acted) break;
     }
+    measure();
     upkeep();
     watch_vitals();
     if (v_.ending) end_as_master();
@@ -205,6 +206,9 @@ bool Agent::start(Role role) {
         log::error("can't start PostgreSQL", started.error());
         return false;
     }
+    // A master's data, all of it in the history of the one that it follows.
+    const bool follows = role == Role::Slave && goal_ && goal_->order.kind == OrderKind::Follow;
+    if (follows && !v_.data.standby) note_rejoined(RejoinedBy::Following, Bytes(0));
     written_ = std::move(files);
     written_server_ = std::move(server);
     generation_ = *started;
@@ -296,6 +300,23 @@ void Agent::upkeep() {
             wake_ = std::min(wake_, slots_due_);
     }
     if (!v_.server->in_recovery) v_.promoting = false;
+}
+
+// Also while nothing runs: a full volume may be the reason.
+void Agent::measure() {
+    const TimePoint now = clock_.now();
+    if (measuring_ || v_.ending) return;
+    if (now >= measure_due_)
+        measuring_ = SideJob{begin_job(MeasureJob{}), ""};
+    else
+        wake_ = std::min(wake_, measure_due_);
+}
+
+// Kept over a restart: the operator counts by it what a change of master lost.
+void Agent::note_rejoined(RejoinedBy way, Bytes diverged) {
+    State next = state_;
+    next.rejoined = {way, state_.epoch, diverged};
+    (void)save(std::move(next), "how it rejoined");
 }
 
 // --- the end --------------------------------------------------------------------------------

@@ -126,6 +126,8 @@ class Agent {
     std::optional<Upstream> streams_from() const;
     void end_as_master();
     void note_failure(const std::string& message);
+    void measure();
+    void note_rejoined(RejoinedBy way, Bytes diverged);
     JobId begin_job(Job job);
     ConfigFiles render(Role role_if_off, bool starting, postgres::ServerConfig* server) const;
     void publish();
@@ -181,6 +183,9 @@ class Agent {
     std::optional<SideJob> validating_, reconciling_, slots_, checkpoint_;
     std::optional<InstanceConfig> candidate_;  // being validated
     std::string refused_config_;
+    std::optional<SideJob> measuring_;
+    TimePoint measure_due_;
+    VolumeFacts volume_;
     std::vector<ParameterTrouble> parameter_troubles_;
     TimePoint slots_due_, reconcile_due_;
     std::optional<TimePoint> checkpoint_due_;  // after a promotion

@@ -141,6 +141,11 @@ void Agent::on_event(JobEnded& event) {
         slots_.reset();
         slots_due_ = clock_.now() + (event.output ? kSlotsEvery : kRetrySide);
         if (!event.output) log::warn("slots", event.output.error());
+    } else if (is(measuring_)) {
+        measuring_.reset();
+        measure_due_ = clock_.now() + kMeasureEvery;
+        if (const auto* facts = event.output ? std::get_if<VolumeFacts>(&*event.output) : nullptr)
+            volume_ = *facts;
     } else if (is(checkpoint_)) {
         checkpoint_.reset();
         if (!event.output) log::warn("checkpoint", event.output.error());
@@ -197,10 +202,18 @@ void Agent::main_job_ended(JobEnded& event) {
         v_.data_fresh = false;
         v_.must_check = false;
     }
-    if (kind == Job(CloneJob{}).index()) v_.recloned = v_.failed_starts > 0;
+    const auto* diverged = std::get_if<Bytes>(&output);
+    if (kind == Job(CloneJob{}).index()) {
+        v_.recloned = v_.failed_starts > 0;
+        // In place of a rewind that was cut: what that had counted stays true.
+        note_rejoined(diverged ? RejoinedBy::Rewind : RejoinedBy::Clone,
+                      diverged ? *diverged : Bytes(0));
+    }
     if (kind == Job(RescueJob{}).index()) v_.rescued = true;
-    if (const auto* bytes = std::get_if<Bytes>(&output); bytes && kind == Job(RewindJob{}).index())
-        v_.rewound = *bytes;
+    if (diverged && kind == Job(RewindJob{}).index()) {
+        v_.rewound = *diverged;
+        note_rejoined(RejoinedBy::Rewind, *diverged);
+    }
 }
 
 void Agent::take_upstream(const postgres::UpstreamFacts& facts) {

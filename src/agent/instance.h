@@ -51,7 +51,7 @@ struct InitializeJob {
 struct AskUpstreamJob {
     Upstream upstream;
 };
-struct CloneJob {
+struct CloneJob {  // gives the diverged WAL that a rewind had kept aside before it was cut
     Upstream upstream;
     std::string slot;
 };
@@ -80,13 +80,18 @@ struct SlotsJob {
     std::optional<Upstream> upstream;  // of a slave that streams: its slots go where theirs are
 };
 struct CheckpointJob {};
+struct MeasureJob {};  // the volume
 using Job = std::variant<InspectJob, InitializeJob, AskUpstreamJob, CloneJob, RewindJob, RescueJob,
-                         ValidateJob, ReconcileJob, SlotsJob, CheckpointJob>;
+                         ValidateJob, ReconcileJob, SlotsJob, CheckpointJob, MeasureJob>;
 std::string_view name_of(const Job& job);
+
+struct VolumeFacts {
+    Bytes size, free, wal;
+};
 
 using JobId = std::uint64_t;
 using JobOutput = std::variant<std::monostate, DataFacts, postgres::UpstreamFacts,
-                               std::vector<ParameterTrouble>, Bytes>;
+                               std::vector<ParameterTrouble>, Bytes, VolumeFacts>;
 
 // Events.
 struct PostmasterEnded {

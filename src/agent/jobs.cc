@@ -1,12 +1,16 @@
 #include "agent/jobs.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <strings.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdlib>
+#include <cstring>
 #include <sstream>
 
 #include "agent/files.h"
@@ -150,6 +154,12 @@ Status replace_data(const Paths& p) {
     return old ? remove_tree(p.replaced()) : Status();
 }
 
+// What a rewind that never ended had counted, and kept aside.
+std::optional<Bytes> begun_rewind(const Paths& p) {
+    const auto text = read_file(p.rewinding());
+    return text ? std::optional(Bytes(std::strtoull(text->c_str(), nullptr, 10))) : std::nullopt;
+}
+
 Result<JobOutput> clone(const JobWorld& w, const CloneJob& job) {
     const auto& p = w.local.paths;
     if (auto removed = remove_tree(p.cloning()); !removed) return removed.error();
@@ -170,8 +180,9 @@ Result<JobOutput> clone(const JobWorld& w, const CloneJob& job) {
     }
     if (auto put = write_file(p.cloning() + "/standby.signal", "", Durable::Yes); !put)
         return put.error();
+    const auto diverged = begun_rewind(p);
     if (auto replaced = replace_data(p); !replaced) return replaced.error();
-    return JobOutput();
+    return diverged ? JobOutput(*diverged) : JobOutput();
 }
 
 Status copy_file(const std::string& from, const std::string& to) {
@@ -308,6 +319,23 @@ Result<JobOutput> rescue(const JobWorld& w, const RescueJob& job) {
         if (auto made = splice(ours, from, part, into, size); !made) return made.error();
     }
     return JobOutput(distance(job.have, job.rescue.end));
+}
+
+// pg_wal may be thousands of files, whose names and sizes the kernel has at hand.
+Result<JobOutput> measure(const JobWorld& w) {
+    const auto& p = w.local.paths;
+    struct statvfs volume {};
+    if (statvfs(p.root.c_str(), &volume) != 0)
+        return make_error(ErrorKind::Unavailable, "the volume can't be measured", strerror(errno));
+    VolumeFacts out;
+    out.size = Bytes(volume.f_blocks * volume.f_frsize);
+    out.free = Bytes(volume.f_bavail * volume.f_frsize);  // what others than root may use
+    for (const auto& name : names_in(p.pg_wal())) {
+        struct stat file {};
+        if (stat((p.pg_wal() + "/" + name).c_str(), &file) == 0)
+            out.wal.value += static_cast<std::uint64_t>(file.st_blocks) * 512;  // as POSIX counts
+    }
+    return JobOutput(out);
 }
 
 // --- SQL ------------------------------------------------------------------------------------
@@ -459,6 +487,7 @@ Result<JobOutput> run_job(const JobWorld& w, const Job& job) {
     struct Visitor {
         const JobWorld& w;
         Result<JobOutput> operator()(const InspectJob& j) { return inspect(w, j); }
+        Result<JobOutput> operator()(const MeasureJob&) { return measure(w); }
         Result<JobOutput> operator()(const InitializeJob& j) { return initialize(w, j); }
         Result<JobOutput> operator()(const AskUpstreamJob& j) { return ask_upstream(w, j); }
         Result<JobOutput> operator()(const CloneJob& j) { return clone(w, j); }

@@ -21,9 +21,12 @@ struct Policy {
     Duration listen = milliseconds(500);
     Duration stream_silent =
         seconds(2);  // receivers ask a silent master after 1.5 s (postgres/conf)
-    Duration frozen = milliseconds(1500);   // a postmaster that takes no connection so long
-    Duration disk_stalled = seconds(3);     // a tiny write that takes so long
-    Duration down_after = seconds(10);      // a slave silent for so long leaves the candidate set
+    Duration frozen = milliseconds(1500);  // a postmaster that takes no connection so long
+    Duration disk_stalled = seconds(3);    // a tiny write that takes so long
+    Duration down_after = seconds(10);     // a slave silent for so long leaves the candidate set
+    // Percent of a volume: so little free, or so much taken by WAL, is told before it hurts. Slots
+    // may keep a third of it (operator/instance_config), max_wal_size comes on top.
+    int volume_low = 15, wal_large = 45;
     Duration start_patience = seconds(60);  // crash recovery of a master with no better slave
 };
 

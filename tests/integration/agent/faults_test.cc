@@ -101,6 +101,10 @@ TEST(Faults, GivenDivergedWal_WhenTheOldMasterRejoins_ThenItIsRewoundAndTheWalIs
     print_time("rejoin by pg_rewind", lab.clock.now() - rejoining);
     EXPECT_THAT(lab[1].log(), ::testing::HasSubstr("job=pg_rewind"));
     EXPECT_TRUE(agent::exists(lab[1].root + "/agent/diverged/2"));
+    const Rejoined told = lab[1].report().rejoined;
+    EXPECT_EQ(told.by, RejoinedBy::Rewind);
+    EXPECT_EQ(told.epoch, lab.epoch);
+    EXPECT_GT(told.diverged.value, 1u << 20);
     EXPECT_THAT(lab[1].report().order.message,
                 ::testing::ContainsRegex("[0-9]{7} bytes of diverged WAL"));
     EXPECT_EQ(lab[1].sql("SELECT count(*) FROM t"), "1000");

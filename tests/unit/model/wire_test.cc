@@ -144,6 +144,10 @@ TEST(Report, GivenEveryField_WhenSent_ThenItArrivesEqual) {
     r.clean_shutdown = true;
     r.standby = true;
     r.end_of_wal = Lsn(1);
+    r.volume_size = Bytes(1000);
+    r.volume_free = Bytes(100);
+    r.wal_size = Bytes(500);
+    r.rejoined = {RejoinedBy::Rewind, Epoch(6), Bytes(8192)};
     r.in_recovery = Known::Yes;
     r.writable = Known::No;
     r.written = Lsn(2);
