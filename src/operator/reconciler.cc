@@ -84,6 +84,7 @@ ClusterMemory& Reconciler::memory_of(const ClusterKey& key) {
 void Reconciler::forget(const ClusterKey& key) {
     world_.agents.forget(key);
     world_.wire.drop_authority(key);
+    world_.metrics.forget(key);
     std::lock_guard lock(mutex_);
     memories_.erase(key);
 }
@@ -145,8 +146,8 @@ Result<Duration> Reconciler::look(Look& look) {
 
     if (plan.master_failed && !memory.master_failed_since) {
         memory.master_failed_since = now;
-        const auto* master = look.seen.find(look.seen.record->holder);
         reach(kDetected);
+        const auto* master = look.seen.find(look.seen.record->holder);
         const bool heard = master && master->report && master->reachable;
         story_.master_failed(cluster, memory, look.seen,
                              heard
@@ -198,6 +199,7 @@ Result<Duration> Reconciler::look(Look& look) {
                 !mended && mended.error().kind != ErrorKind::Conflict)
                 return mended.error();
     }
+    story_.rejoined(cluster, memory, look.seen);
     story_.findings(cluster, memory, plan.findings);
     if (const auto& c = memory.objects_condition)
         story_.findings(
@@ -320,7 +322,7 @@ Status Reconciler::do_step(Look& look, const decide::PublishRoutes& step,
     look.memory.published = step.routes;
     look.memory.published_at = world_.clock.now();
     if (auto change = story_.routes_published(*look.cluster, look.memory, step.routes))
-        look.memory.history.push_back(std::move(*change));
+        record_change(look.memory.history, std::move(*change));
     look.again = true;
     return {};
 }
@@ -347,6 +349,7 @@ Status Reconciler::write_status(Look& look) {
     auto wanted = describe(cluster, look.seen, look.plan, memory.history, world_.clock.wall());
     if (memory.objects_condition)
         kube::set_condition(wanted.conditions, *memory.objects_condition, world_.clock.wall());
+    world_.metrics.show(cluster.key, wanted, look.seen.published);
     const ClusterStatus& shown = memory.written_status ? *memory.written_status : cluster.status;
     if (!worth_writing(shown, wanted)) return {};
     const nlohmann::json object = {
