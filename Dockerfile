@@ -10,9 +10,11 @@ RUN apt-get update \
  && rm -rf /var/lib/apt/lists/*
 ARG CCACHE_DIR=/ccache
 WORKDIR /source
+# ON only for tests: see src/operator/kill_points.h.
+ARG KILL_POINTS=OFF
 COPY CMakeLists.txt CMakePresets.json ./
 COPY src src
-RUN cmake --preset release \
+RUN cmake --preset release -DMATRIARCH_KILL_POINTS=${KILL_POINTS} \
  && cmake --build --preset release \
  && cmake --install build/release --prefix /built \
  && src/cmake/gather-runtime.sh /image \

@@ -80,9 +80,24 @@ ConfigFiles Agent::render(Role role_if_off, bool starting, postgres::ServerConfi
 
 void Agent::refresh() {
     if (v_.run == Run::Off && !killing_) v_.processes_left = instance_.processes_left();
+    if (v_.run == Run::Stopping) look_at_stop();
     v_.conf_current = written_ && *written_ == render(v_.role, false, nullptr);
     v_.sync_loaded =
         v_.server && v_.server->synchronous_standby_names == synchronous_standby_names(state_.sync);
+}
+
+void Agent::look_at_stop() {
+    if (!v_.shut_down && instance_.shut_down()) {
+        v_.shut_down = clock_.now();
+        log::info("PostgreSQL is shut down", {{"took", clock_.now() - v_.run_since}});
+    }
+    v_.confirmed.clear();
+    v_.unconfirmed.clear();
+    if (!v_.shut_down || !v_.server) return;
+    // A sender ends when its slave has confirmed the last record. One that ends for another reason
+    // is mistaken for that; then the heir still lacks WAL, and fetches it.
+    for (const auto& sender : v_.server->senders)
+        (instance_.alive(sender.pid) ? v_.unconfirmed : v_.confirmed).push_back(sender.slave);
 }
 
 void Agent::step() {
@@ -106,6 +121,7 @@ void Agent::step() {
         for (const Action& action : decision.actions) acted = apply(action) || acted;
         if (!acted) break;
     }
+    measure();
     upkeep();
     watch_vitals();
     if (v_.ending) end_as_master();
@@ -120,6 +136,7 @@ bool Agent::apply(const Action& action) {
             if (killing_) return false;
             log::warn("kills every PostgreSQL process", {{"why", action.why}});
             killing_ = true;
+            ended_in_kill_ = false;
             killing_since_ = clock_.now();
             instance_.kill_all();
             return false;
@@ -192,6 +209,9 @@ bool Agent::start(Role role) {
         log::error("can't start PostgreSQL", started.error());
         return false;
     }
+    // A master's data, all of it in the history of the one that it follows.
+    const bool follows = role == Role::Slave && goal_ && goal_->order.kind == OrderKind::Follow;
+    if (follows && !v_.data.standby) note_rejoined(RejoinedBy::Following, Bytes(0));
     written_ = std::move(files);
     written_server_ = std::move(server);
     generation_ = *started;
@@ -252,6 +272,11 @@ JobId Agent::begin_job(Job job) {
     return id;
 }
 
+std::optional<Upstream> Agent::streams_from() const {
+    const bool streams = v_.server && v_.server->in_recovery && v_.server->receiving;
+    return streams && goal_ ? goal_->order.upstream : std::nullopt;
+}
+
 // What a running server needs now and then, beside the goal.
 void Agent::upkeep() {
     if (v_.run != Run::Up || !v_.server || !state_.config || v_.ending) return;
@@ -263,13 +288,38 @@ void Agent::upkeep() {
         else
             wake_ = std::min(wake_, reconcile_due_);
     }
+    if (master && checkpoint_due_ && !checkpoint_) {
+        if (now >= *checkpoint_due_) {
+            checkpoint_due_.reset();
+            checkpoint_ = SideJob{begin_job(CheckpointJob{}), ""};
+        } else {
+            wake_ = std::min(wake_, *checkpoint_due_);
+        }
+    }
     if (!slots_ && !v_.promoting) {
         if (now >= slots_due_)
-            slots_ = SideJob{begin_job(SlotsJob{state_.config->slots}), ""};
+            slots_ = SideJob{begin_job(SlotsJob{state_.config->slots, streams_from()}), ""};
         else
             wake_ = std::min(wake_, slots_due_);
     }
     if (!v_.server->in_recovery) v_.promoting = false;
+}
+
+// Also while nothing runs: a full volume may be the reason.
+void Agent::measure() {
+    const TimePoint now = clock_.now();
+    if (measuring_ || v_.ending) return;
+    if (now >= measure_due_)
+        measuring_ = SideJob{begin_job(MeasureJob{}), ""};
+    else
+        wake_ = std::min(wake_, measure_due_);
+}
+
+// Kept over a restart: the operator counts by it what a change of master lost.
+void Agent::note_rejoined(RejoinedBy way, Bytes diverged) {
+    State next = state_;
+    next.rejoined = {way, state_.epoch, diverged};
+    (void)save(std::move(next), "how it rejoined");
 }
 
 // --- the end --------------------------------------------------------------------------------

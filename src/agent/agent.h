@@ -117,13 +117,17 @@ class Agent {
     // Deciding and doing.
     void step();
     void refresh();
+    void look_at_stop();
     bool apply(const Action& action);
     bool start(Role role);
     bool write_configuration();
     bool store_fence(Epoch epoch);
     void upkeep();
+    std::optional<Upstream> streams_from() const;
     void end_as_master();
     void note_failure(const std::string& message);
+    void measure();
+    void note_rejoined(RejoinedBy way, Bytes diverged);
     JobId begin_job(Job job);
     ConfigFiles render(Role role_if_off, bool starting, postgres::ServerConfig* server) const;
     void publish();
@@ -163,7 +167,8 @@ class Agent {
     bool knows_volume_ = false;
     bool dead_ = false;  // the postmaster ended without our asking
     bool killing_ = false;
-    bool was_master_ = false;  // of the last run
+    bool ended_in_kill_ = false;  // the postmaster, and we were told
+    bool was_master_ = false;     // of the last run
     std::string end_of_last_run_;
 
     std::uint64_t generation_ = 0;  // of the run that is on
@@ -186,8 +191,12 @@ class Agent {
     std::optional<SideJob> validating_, reconciling_, slots_, checkpoint_;
     std::optional<InstanceConfig> candidate_;  // being validated
     std::string refused_config_;
+    std::optional<SideJob> measuring_;
+    TimePoint measure_due_;
+    VolumeFacts volume_;
     std::vector<ParameterTrouble> parameter_troubles_;
     TimePoint slots_due_, reconcile_due_;
+    std::optional<TimePoint> checkpoint_due_;  // after a promotion
     std::string side_trouble_;
 
     std::uint64_t sequence_ = 0, delivered_ = 0, ended_sequence_ = 0;

@@ -16,6 +16,10 @@ constexpr Duration kRetrySide = seconds(1);
 // Every process reads a changed setting for itself, all within milliseconds. So long after a reload
 // none is left that releases commits by the former one.
 constexpr Duration kAllHaveLoaded = milliseconds(100);
+// A promotion's own checkpoint takes minutes, and until it is done pg_rewind can't use us as a
+// source. The clients that waited for the new master go first.
+constexpr Duration kCheckpointAfter = seconds(1);
+constexpr Duration kMeasureEvery = seconds(5);
 
 }  // namespace
 
@@ -38,6 +42,7 @@ void Agent::on_event(PostmasterEnded& event) {
     end_of_last_run_ = event.how;
     log::info("the postmaster ended", {{"how", event.how}, {"asked", asked}});
     const bool had_goal = goal_.has_value();
+    ended_in_kill_ = killing_;
     postgres_is_off();
     if (asked) return;
     dead_ = true;
@@ -56,7 +61,12 @@ void Agent::on_event(AllGone&) {
     if (killing_)
         log::info("every PostgreSQL process is gone", {{"took", clock_.now() - killing_since_}});
     killing_ = false;
-    postgres_is_off();
+    // With the postmaster known to have ended, what was looked at since is true: no server process
+    // was left then.
+    if (ended_in_kill_)
+        v_.processes_left = instance_.processes_left();
+    else
+        postgres_is_off();
 }
 
 void Agent::postgres_is_off() {
@@ -69,9 +79,11 @@ void Agent::postgres_is_off() {
     v_.data_fresh = false;
     v_.promoting = promotion_triggered_ = false;
     v_.reserved = false;
+    v_.shut_down.reset();
     v_.sampled_after_conf = false;
     v_.reconciled = false;
     last_sample_.reset();
+    checkpoint_due_.reset();
     silent_since_.reset();
     sync_in_force_.reset();
     instance_.pace(Pace::Normal);
@@ -133,6 +145,11 @@ void Agent::on_event(JobEnded& event) {
         slots_.reset();
         slots_due_ = clock_.now() + (event.output ? kSlotsEvery : kRetrySide);
         if (!event.output) log::warn("slots", event.output.error());
+    } else if (is(measuring_)) {
+        measuring_.reset();
+        measure_due_ = clock_.now() + kMeasureEvery;
+        if (const auto* facts = event.output ? std::get_if<VolumeFacts>(&*event.output) : nullptr)
+            volume_ = *facts;
     } else if (is(checkpoint_)) {
         checkpoint_.reset();
         if (!event.output) log::warn("checkpoint", event.output.error());
@@ -152,6 +169,8 @@ void Agent::main_job_ended(JobEnded& event) {
             log::warn("a job failed", event.output.error());
         }
         if (changed_volume) v_.data_fresh = false;
+        // A stop without one takes longer, that is all.
+        if (kind == Job(CheckpointJob{}).index()) v_.checkpointed = true;
         // An end that can't be searched for must not hold up a fence.
         if (kind == Job(InspectJob{}).index()) {
             v_.data_fresh = true;
@@ -181,6 +200,7 @@ void Agent::main_job_ended(JobEnded& event) {
         return;
     }
     v_.failures = 0;
+    if (kind == Job(CheckpointJob{}).index()) v_.checkpointed = true;
     v_.last_failure.clear();
     if (auto* upstream = std::get_if<postgres::UpstreamFacts>(&output))
         return take_upstream(*upstream);
@@ -188,10 +208,18 @@ void Agent::main_job_ended(JobEnded& event) {
         v_.data_fresh = false;
         v_.must_check = false;
     }
-    if (kind == Job(CloneJob{}).index()) v_.recloned = v_.failed_starts > 0;
+    const auto* diverged = std::get_if<Bytes>(&output);
+    if (kind == Job(CloneJob{}).index()) {
+        v_.recloned = v_.failed_starts > 0;
+        // In place of a rewind that was cut: what that had counted stays true.
+        note_rejoined(diverged ? RejoinedBy::Rewind : RejoinedBy::Clone,
+                      diverged ? *diverged : Bytes(0));
+    }
     if (const auto* end = std::get_if<Lsn>(&output)) v_.rescued = *end;
-    if (const auto* bytes = std::get_if<Bytes>(&output); bytes && kind == Job(RewindJob{}).index())
-        v_.rewound = *bytes;
+    if (diverged && kind == Job(RewindJob{}).index()) {
+        v_.rewound = *diverged;
+        note_rejoined(RejoinedBy::Rewind, *diverged);
+    }
 }
 
 void Agent::take_upstream(const postgres::UpstreamFacts& facts) {
@@ -245,6 +273,7 @@ void Agent::on_event(Probed& event) {
         instance_.pace(Pace::Normal);
         if (v_.promoting) v_.role = Role::Master;
         slots_due_ = now;
+        checkpoint_due_ = now + kCheckpointAfter;
     }
     if (status.receiving) last_stream_ = now;
     const Lsn flush =

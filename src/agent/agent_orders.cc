@@ -147,7 +147,7 @@ void Agent::set_goal(const Order& order) {
     v_.failures = 0;
     v_.last_failure.clear();
     v_.not_before = TimePoint();
-    v_.reserved = false;
+    v_.reserved = v_.checkpointed = false;
     v_.rescued.reset();
     v_.rewound.reset();
     v_.promoting = false;

@@ -28,7 +28,7 @@ Report essence(Report r) {
     r.clock_reading = milliseconds(0);
     r.written = r.flushed = r.received = r.replayed = Lsn();
     r.lag = milliseconds(0);
-    r.memory = Bytes();
+    r.memory = r.volume_free = r.wal_size = Bytes();
     r.mandate_left = r.promised = r.stream_age = milliseconds(0);
     for (auto& stream : r.streams) stream.sent = stream.flush = stream.replay = Lsn();
     for (auto& slot : r.slots) slot.restart = Lsn();
@@ -150,6 +150,10 @@ Report Agent::report() const {
     r.clean_shutdown = off && v_.data_fresh && v_.data.clean_shutdown;
     r.standby = off && v_.data_fresh && v_.data.standby;
     if (off && v_.data_fresh) r.end_of_wal = v_.data.end_of_wal;
+    r.volume_size = volume_.size;
+    r.volume_free = volume_.free;
+    r.wal_size = volume_.wal;
+    r.rejoined = state_.rejoined;
     fill_server(r);
     fill_vitals(r);
     r.order = progress_;

@@ -9,8 +9,13 @@ namespace {
 
 using Kind = Action::Kind;
 
-constexpr Duration kCleanStop = seconds(10);      // a hung slave can hold a clean stop for a minute
-constexpr Duration kRestartStop = seconds(30);    //
+constexpr Duration kCleanStop = seconds(5);         // crash recovery and rescue lose nothing either
+constexpr Duration kRestartStop = seconds(30);      //
+constexpr Duration kCheckpointFirst = seconds(30);  // meanwhile the master serves
+// Once all is on disk. A healthy slave confirms the last record in a few milliseconds; a hung one
+// would hold the postmaster for wal_sender_timeout. What the heir lacks then is rescued.
+constexpr Duration kConfirmSoon = milliseconds(50), kConfirmLate = seconds(1);
+constexpr Duration kLookAgain = milliseconds(10);
 constexpr Duration kStreamPatience = seconds(3);  // then the upstream is asked why
 constexpr int kStartsBeforeClone = 4;             // a slave's data that fails so often is replaced
 constexpr Duration kPromoteAgain = seconds(5);
@@ -122,7 +127,25 @@ class Brain {
             return t.act(Kind::KillAll, "the grace period for a clean stop is over");
         t.wake(limit);
         if (v.run != Run::Stopping) return t.act(Kind::StopFast, "the agent ends");
+        wait_for_stop(limit, InstanceName());
+    }
+
+    // A fast shutdown is under way. Once all is on disk, a slave that does not confirm the last
+    // record is not waited for any more if the heir (any slave, if none is named) has it.
+    void wait_for_stop(TimePoint limit, const InstanceName& heir) {
+        if (now_ >= limit) return t.act(Kind::KillAll, "it does not stop");
+        t.wake(limit);
         t.say("waits for PostgreSQL to stop");
+        if (!v.shut_down) return t.wake(now_ + kLookAgain);
+        if (v.unconfirmed.empty()) return;
+        const auto& waits = v.unconfirmed;
+        const bool enough = heir.empty()
+                                ? !v.confirmed.empty()
+                                : std::find(waits.begin(), waits.end(), heir) == waits.end();
+        const TimePoint cut = *v.shut_down + (enough ? kConfirmSoon : kConfirmLate);
+        if (now_ >= cut) return t.act(Kind::KillAll, "it is shut down but for hung slaves");
+        t.wake(std::min(cut, now_ + kLookAgain));
+        t.say("waits for the last WAL to reach the slaves");
     }
 
     // The mandate ran out: before anything else, nobody may be acknowledged any more.
@@ -183,15 +206,14 @@ class Brain {
     }
 
     void fence() {
-        cancel_work("a fence is ordered");
+        const bool checkpoints = order().clean && t.runs_job(job_index<CheckpointJob>());
+        if (!checkpoints || v.run != Run::Up) cancel_work("a fence is ordered");
         if (v.run != Run::Off) {
-            const TimePoint limit = goal_->since + kCleanStop;
-            if (order().clean && now_ < limit) {
-                t.wake(limit);
-                if (v.run != Run::Stopping) return t.act(Kind::StopFast, "a clean stop is ordered");
-                return t.say("waits for the last WAL to reach the slaves");
-            }
-            return t.act(Kind::KillAll, "a fence is ordered");
+            if (!order().clean) return t.act(Kind::KillAll, "a fence is ordered");
+            if (v.run == Run::Stopping)
+                return wait_for_stop(v.run_since + kCleanStop, order().heir);
+            if (v.run == Run::Up && checkpoint_first()) return;
+            return t.act(Kind::StopFast, "a clean stop is ordered");
         }
         if (v.processes_left) return t.act(Kind::KillAll, "a fence is ordered");
         if (v.fenced < order().epoch) t.store_fence(order().epoch);
@@ -199,12 +221,19 @@ class Brain {
         t.done("fenced");
     }
 
-    void stop_for_restart() {
-        const TimePoint limit = v.run_since + kRestartStop;
-        if (v.run != Run::Stopping) return t.act(Kind::StopFast, "a restart is ordered");
-        if (now_ >= limit) return t.act(Kind::KillAll, "it does not stop");
+    // The one that a stop makes is then short: only until here does the master serve.
+    bool checkpoint_first() {
+        const TimePoint limit = goal_->since + kCheckpointFirst;
+        if (v.checkpointed || now_ >= limit) return false;
         t.wake(limit);
-        t.say("stops for a restart");
+        t.begin(CheckpointJob{}, "a clean stop is ordered");
+        t.say("writes a checkpoint before it stops");
+        return true;
+    }
+
+    void stop_for_restart() {
+        if (v.run != Run::Stopping) return t.act(Kind::StopFast, "a restart is ordered");
+        wait_for_stop(v.run_since + kRestartStop, InstanceName());
     }
 
     void initialize() {

@@ -32,6 +32,10 @@ struct LocalView {
     bool processes_left = false;
     TimePoint run_since;   // of this phase
     bool restart = false;  // an order to restart is not fulfilled yet
+    // Of a server that stops: since when all is on disk and nobody is served any more, and the
+    // slaves that had and had not confirmed the last record by now.
+    std::optional<TimePoint> shut_down;
+    std::vector<InstanceName> confirmed, unconfirmed;
 
     // The server, as sampled in this run.
     std::optional<postgres::ServerStatus> server;
@@ -44,6 +48,7 @@ struct LocalView {
     bool reserved = false;         // the timeline reservation is in place
     bool reconciled = false;       // roles and database are as the configuration says
     std::optional<Lsn> rescued;    // the WAL that the rescue names is here; its last record ends so
+    bool checkpointed = false;     // before a clean stop, so that the stop is short
     std::optional<Bytes> rewound;  // diverged WAL that pg_rewind took back, kept aside
 
     // Work.

@@ -12,7 +12,8 @@ std::string_view name_of(const Job& job) {
                                                   "checking the configuration",
                                                   "making roles and database",
                                                   "keeping slots",
-                                                  "checkpoint"};
+                                                  "checkpoint",
+                                                  "measuring the volume"};
     static_assert(std::size(kNames) == std::variant_size_v<Job>);
     return kNames[job.index()];
 }

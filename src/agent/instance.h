@@ -51,7 +51,7 @@ struct InitializeJob {
 struct AskUpstreamJob {
     Upstream upstream;
 };
-struct CloneJob {
+struct CloneJob {  // gives the diverged WAL that a rewind had kept aside before it was cut
     Upstream upstream;
     std::string slot;
 };
@@ -77,15 +77,21 @@ struct ReconcileJob {  // roles, database, grants: on the master
 };
 struct SlotsJob {
     std::vector<std::string> wanted;
+    std::optional<Upstream> upstream;  // of a slave that streams: its slots go where theirs are
 };
 struct CheckpointJob {};
+struct MeasureJob {};  // the volume
 using Job = std::variant<InspectJob, InitializeJob, AskUpstreamJob, CloneJob, RewindJob, RescueJob,
-                         ValidateJob, ReconcileJob, SlotsJob, CheckpointJob>;
+                         ValidateJob, ReconcileJob, SlotsJob, CheckpointJob, MeasureJob>;
 std::string_view name_of(const Job& job);
+
+struct VolumeFacts {
+    Bytes size, free, wal;
+};
 
 using JobId = std::uint64_t;
 using JobOutput = std::variant<std::monostate, DataFacts, postgres::UpstreamFacts,
-                               std::vector<ParameterTrouble>, Bytes, Lsn>;
+                               std::vector<ParameterTrouble>, Bytes, Lsn, VolumeFacts>;
 
 // Events.
 struct PostmasterEnded {
@@ -133,6 +139,10 @@ class Instance {
     // AllGone follows.
     virtual void kill_all() = 0;
     virtual bool processes_left() = 0;
+    // While it stops: everything is on disk and nobody is served any more; what is left are the
+    // postmaster and the senders that wait for their slaves' last confirmation.
+    virtual bool shut_down() = 0;
+    virtual bool alive(int pid) const = 0;  // a process of the instance's
 
     virtual Status configure(const ConfigFiles& files) = 0;  // write, and reload if it runs
     // Leaves empty history files for the numbers up to `reserved`, so that they are not opened.

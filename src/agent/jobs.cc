@@ -1,12 +1,16 @@
 #include "agent/jobs.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <strings.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdlib>
+#include <cstring>
 #include <sstream>
 
 #include "agent/files.h"
@@ -24,7 +28,7 @@ using postgres::Connection;
 constexpr Duration kSqlPatience = seconds(15);
 constexpr Duration kCheckpointPatience = std::chrono::minutes(30);
 constexpr Duration kUpstreamPatience = seconds(5);
-constexpr Duration kFetchPatience = seconds(30);
+constexpr Duration kFetchPatience = seconds(5);  // for one segment
 constexpr int kValidateRounds = 10;
 constexpr std::uint64_t kWalPage = 8192;  // XLOG_BLCKSZ, as every package builds it
 
@@ -150,6 +154,12 @@ Status replace_data(const Paths& p) {
     return old ? remove_tree(p.replaced()) : Status();
 }
 
+// What a rewind that never ended had counted, and kept aside.
+std::optional<Bytes> begun_rewind(const Paths& p) {
+    const auto text = read_file(p.rewinding());
+    return text ? std::optional(Bytes(std::strtoull(text->c_str(), nullptr, 10))) : std::nullopt;
+}
+
 Result<JobOutput> clone(const JobWorld& w, const CloneJob& job) {
     const auto& p = w.local.paths;
     if (auto removed = remove_tree(p.cloning()); !removed) return removed.error();
@@ -173,8 +183,9 @@ Result<JobOutput> clone(const JobWorld& w, const CloneJob& job) {
     }
     if (auto put = write_file(p.cloning() + "/standby.signal", "", Durable::Yes); !put)
         return put.error();
+    const auto diverged = begun_rewind(p);
     if (auto replaced = replace_data(p); !replaced) return replaced.error();
-    return JobOutput();
+    return diverged ? JobOutput(*diverged) : JobOutput();
 }
 
 Status copy_file(const std::string& from, const std::string& to) {
@@ -310,7 +321,6 @@ Result<JobOutput> rescue(const JobWorld& w, const RescueJob& job) {
     const auto size = postgres::segment_size_of(p.pg_wal());
     if (size == 0) return make_error(ErrorKind::NotFound, "no WAL segment here");
     if (!(job.rescue.end > job.have)) return JobOutput(job.rescue.least);
-    const Deadline deadline = Deadline::after(w.clock, kFetchPatience);
     const std::uint64_t end = job.rescue.end.value;
     for (auto n = job.have.value / size; n <= (end - 1) / size; ++n) {
         if (w.stop) return make_error(ErrorKind::Cancelled, "the rescue was stopped");
@@ -323,11 +333,29 @@ Result<JobOutput> rescue(const JobWorld& w, const RescueJob& job) {
         const auto into = p.rescue() + "/" + file, part = into + ".part";
         w.progress("fetches " + std::to_string(until - from) + " bytes of " + file + " from " +
                    job.rescue.source.value);
+        const Deadline deadline = Deadline::after(w.clock, kFetchPatience);
         const auto got = w.local.fetch_wal(job.rescue, {file, from, until - from}, part, deadline);
         if (!got) return got.error();
         if (auto made = splice(ours, from, part, into, size); !made) return made.error();
     }
     return end_of_rescued(p.rescue(), size, job);
+}
+
+// pg_wal may be thousands of files, whose names and sizes the kernel has at hand.
+Result<JobOutput> measure(const JobWorld& w) {
+    const auto& p = w.local.paths;
+    struct statvfs volume {};
+    if (statvfs(p.root.c_str(), &volume) != 0)
+        return make_error(ErrorKind::Unavailable, "the volume can't be measured", strerror(errno));
+    VolumeFacts out;
+    out.size = Bytes(volume.f_blocks * volume.f_frsize);
+    out.free = Bytes(volume.f_bavail * volume.f_frsize);  // what others than root may use
+    for (const auto& name : names_in(p.pg_wal())) {
+        struct stat file {};
+        if (stat((p.pg_wal() + "/" + name).c_str(), &file) == 0)
+            out.wal.value += static_cast<std::uint64_t>(file.st_blocks) * 512;  // as POSIX counts
+    }
+    return JobOutput(out);
 }
 
 // --- SQL ------------------------------------------------------------------------------------
@@ -338,15 +366,20 @@ Result<Connection> local_session(const JobWorld& w, Deadline deadline) {
                             deadline, w.clock);
 }
 
-Result<JobOutput> ask_upstream(const JobWorld& w, const AskUpstreamJob& job) {
-    const Deadline deadline = Deadline::after(w.clock, kUpstreamPatience);
-    postgres::ConnectionOptions options{{"dbname", upstream(w, job.upstream, "postgres")},
+Result<Connection> upstream_session(const JobWorld& w, const Upstream& up, Deadline deadline) {
+    postgres::ConnectionOptions options{{"dbname", upstream(w, up, "postgres")},
                                         {"replication", "database"}};
     auto connection = Connection::open(options, deadline, w.clock);
-    if (!connection)
-        return make_error(connection.error().kind,
-                          "the upstream " + job.upstream.instance.value + " can't be asked",
-                          connection.error().message());
+    if (connection) return connection;
+    return make_error(connection.error().kind,
+                      "the upstream " + up.instance.value + " can't be asked",
+                      connection.error().message());
+}
+
+Result<JobOutput> ask_upstream(const JobWorld& w, const AskUpstreamJob& job) {
+    const Deadline deadline = Deadline::after(w.clock, kUpstreamPatience);
+    auto connection = upstream_session(w, job.upstream, deadline);
+    if (!connection) return connection.error();
     auto facts = postgres::read_upstream(*connection, deadline);
     if (!facts) return facts.error();
     return JobOutput(std::move(*facts));
@@ -359,6 +392,21 @@ Result<JobOutput> with_session(const JobWorld& w, Duration patience,
     if (!connection) return connection.error();
     if (auto done = work(*connection, deadline); !done) return done.error();
     return JobOutput();
+}
+
+// An upstream that can't be asked is no reason to leave a lost slot as it is.
+Result<JobOutput> keep_slots(const JobWorld& w, const SlotsJob& job) {
+    std::optional<postgres::SlotPositions> theirs;
+    if (job.upstream) {
+        const Deadline deadline = Deadline::after(w.clock, kUpstreamPatience);
+        auto connection = upstream_session(w, *job.upstream, deadline);
+        auto slots = connection ? postgres::read_slots(*connection, deadline)
+                                : Result<postgres::SlotPositions>(connection.error());
+        if (slots) theirs = std::move(*slots);
+    }
+    return with_session(w, kSqlPatience, [&](Connection& c, Deadline d) {
+        return postgres::reconcile_slots(c, job.wanted, theirs, d);
+    });
 }
 
 std::string without_parameter(const std::string& conf, const std::string& name) {
@@ -459,6 +507,7 @@ Result<JobOutput> run_job(const JobWorld& w, const Job& job) {
     struct Visitor {
         const JobWorld& w;
         Result<JobOutput> operator()(const InspectJob& j) { return inspect(w, j); }
+        Result<JobOutput> operator()(const MeasureJob&) { return measure(w); }
         Result<JobOutput> operator()(const InitializeJob& j) { return initialize(w, j); }
         Result<JobOutput> operator()(const AskUpstreamJob& j) { return ask_upstream(w, j); }
         Result<JobOutput> operator()(const CloneJob& j) { return clone(w, j); }
@@ -470,11 +519,7 @@ Result<JobOutput> run_job(const JobWorld& w, const Job& job) {
                 return postgres::reconcile_roles(c, j.config, d);
             });
         }
-        Result<JobOutput> operator()(const SlotsJob& j) {
-            return with_session(w, kSqlPatience, [&](Connection& c, Deadline d) {
-                return postgres::reconcile_slots(c, j.wanted, d);
-            });
-        }
+        Result<JobOutput> operator()(const SlotsJob& j) { return keep_slots(w, j); }
         Result<JobOutput> operator()(const CheckpointJob&) {
             return with_session(w, kCheckpointPatience, [](Connection& c, Deadline d) -> Status {
                 const auto done = c.query("CHECKPOINT", d);

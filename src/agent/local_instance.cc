@@ -1,5 +1,6 @@
 #include "agent/local_instance.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -9,6 +10,7 @@
 
 #include "agent/files.h"
 #include "agent/jobs.h"
+#include "postgres/control_file.h"
 #include "telemetry/log.h"
 
 namespace matriarch::agent {
@@ -124,6 +126,17 @@ bool LocalInstance::processes_left() {
         log::info("no process of an earlier start is left");
     }
     return !supervisor_.alive(Supervisor::Whom::Servers, false).empty();
+}
+
+// The last write of a stop, before the postmaster lets the senders finish (postmaster.c,
+// PM_SHUTDOWN_2).
+bool LocalInstance::shut_down() {
+    const auto control = postgres::read_control_file(world_.paths.data());
+    return control && control->clean_shutdown;
+}
+
+bool LocalInstance::alive(int pid) const {
+    return kill(pid, 0) == 0 || errno == EPERM;
 }
 
 Status LocalInstance::make_ready(Role role) {

@@ -59,6 +59,8 @@ class LocalInstance final : public Instance {
     void stop_fast() override;
     void kill_all() override;
     bool processes_left() override;
+    bool shut_down() override;
+    bool alive(int pid) const override;
     Status configure(const ConfigFiles& files) override;
     Status reserve_timelines(Timeline current, Timeline reserved) override;
     Status promote() override;

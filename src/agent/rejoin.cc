@@ -25,6 +25,12 @@ Rejoin choose_rung(const DataFacts& data, const postgres::UpstreamFacts& upstrea
     out.fork = fork->at;
     const bool same_timeline = data.timeline == upstream.position.timeline;
     if (fork->timeline == data.timeline && (fork->at >= data.end_of_wal || same_timeline)) {
+        if (data.end_of_wal < upstream.oldest_wal) {
+            out.rung = Rejoin::Rung::Clone;
+            out.why = "the upstream no longer has the WAL from " + data.end_of_wal.str() + " to " +
+                      upstream.oldest_wal.str();
+            return out;
+        }
         // On one and the same timeline there is one history; the upstream may be the one behind
         // when it is itself a slave.
         out.rung = Rejoin::Rung::Follow;

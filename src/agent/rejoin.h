@@ -1,8 +1,8 @@
 // The rejoin ladder: how a data directory that was left behind becomes a slave again. Pure.
 //
-// Follow if all that it has is in the upstream's history; else pg_rewind; else a new clone. Judged
-// by the end of the valid WAL and the histories, never by pg_control, and never by comparing LSNs
-// of different timelines (INV-6).
+// Follow if all that it has is in the upstream's history, and what comes next is still there; else
+// pg_rewind; else a new clone. Judged by the end of the valid WAL and the histories, never by
+// pg_control, and never by comparing LSNs of different timelines (INV-6).
 #pragma once
 
 #include <string>

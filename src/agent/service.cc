@@ -255,14 +255,19 @@ HttpResponse Service::health(const HttpRequest& request) const {
 }
 
 std::string metrics_text(const Report& r, const std::string& cluster) {
-    const std::string labels =
-        "{cluster=\"" + cluster + "\",instance=\"" + r.instance.value + "\"}";
+    const std::string labels = "cluster=\"" + cluster + "\",instance=\"" + r.instance.value + "\"";
     std::string out;
-    const auto gauge = [&](const char* name, const char* help, double value) {
+    const auto sample = [&](const char* name, const std::string& more, double value) {
         char number[32];
         snprintf(number, sizeof number, "%.17g", value);
-        out += std::string("# HELP ") + name + " " + help + "\n# TYPE " + name + " gauge\n" + name +
-               labels + " " + number + "\n";
+        out += std::string(name) + "{" + labels + more + "} " + number + "\n";
+    };
+    const auto family = [&](const char* name, const char* help) {
+        out += std::string("# HELP ") + name + " " + help + "\n# TYPE " + name + " gauge\n";
+    };
+    const auto gauge = [&](const char* name, const char* help, double value) {
+        family(name, help);
+        sample(name, "", value);
     };
     const auto as_double = [](std::uint64_t value) { return static_cast<double>(value); };
     gauge("matriarch_agent_postgres_running", "1 while PostgreSQL accepts connections.",
@@ -294,6 +299,22 @@ std::string metrics_text(const Report& r, const std::string& cluster) {
           as_double(std::max(r.flushed, r.position()).value));
     gauge("matriarch_agent_restart_pending", "1 while a parameter waits for a restart.",
           r.restart_pending);
+    gauge("matriarch_agent_volume_bytes", "Size of the data volume; 0: not measured yet.",
+          as_double(r.volume_size.value));
+    gauge("matriarch_agent_volume_free_bytes", "What is free of it.",
+          as_double(r.volume_free.value));
+    gauge("matriarch_agent_wal_bytes", "What pg_wal takes of it.", as_double(r.wal_size.value));
+    constexpr const char* kRetained = "matriarch_agent_slot_retained_bytes";
+    constexpr const char* kLost = "matriarch_agent_slot_lost";
+    const Lsn end = std::max(r.written, r.position());
+    family(kRetained, "WAL that a replication slot keeps.");
+    for (const auto& slot : r.slots)
+        if (slot.restart.known())
+            sample(kRetained, ",slot=\"" + slot.name + "\"",
+                   as_double(distance(slot.restart, end).value));
+    family(kLost, "1 while a slot's WAL is gone: its slave must be cloned anew.");
+    for (const auto& slot : r.slots)
+        sample(kLost, ",slot=\"" + slot.name + "\"", slot.wal_status == "lost");
     gauge("process_resident_memory_bytes", "Resident memory of the agent.",
           as_double(r.memory.value));
     return out;

@@ -28,7 +28,10 @@ std::string encode_state(const State& s) {
                        {"ttlMs", s.ttl.count()},
                        {"candidates", json::write_candidates(s.candidates)},
                        {"sync", json::write_sync(s.sync)},
-                       {"initializedFor", s.initialized_for.value}};
+                       {"initializedFor", s.initialized_for.value},
+                       {"rejoinedBy", to_string(s.rejoined.by)},
+                       {"rejoinedEpoch", s.rejoined.epoch.value},
+                       {"diverged", s.rejoined.diverged.value}};
     if (s.config) body["config"] = json::write_config(*s.config);
     if (s.goal) body["goal"] = json::Json::parse(to_json(*s.goal), nullptr, false);
     const std::string text = body.dump(1) + "\n";
@@ -61,6 +64,9 @@ Result<State> decode_state(std::string_view text) {
     s.candidates = json::read_candidates(json::at(*body, "candidates"));
     s.sync = json::read_sync(json::at(*body, "sync")).value_or(SyncRule());
     json::read(*body, "initializedFor", s.initialized_for);
+    json::read_enum(*body, "rejoinedBy", s.rejoined.by, RejoinedBy::Clone);
+    json::read(*body, "rejoinedEpoch", s.rejoined.epoch);
+    json::read(*body, "diverged", s.rejoined.diverged);
     if (body->contains("config")) s.config = json::read_config((*body)["config"]);
     if (body->contains("goal"))
         if (auto goal = order_from_json((*body)["goal"].dump())) s.goal = std::move(*goal);

@@ -14,6 +14,7 @@
 #include "base/error.h"
 #include "model/config.h"
 #include "model/order.h"
+#include "model/report.h"
 
 namespace matriarch::agent {
 
@@ -29,6 +30,7 @@ struct State {
     std::optional<InstanceConfig> config;  // in force
     std::optional<Order> goal;             // the last one that lasts: Follow, Halt, Lead, ...
     EpochId initialized_for;               // the epoch for which a data directory was made here
+    Rejoined rejoined;                     // the last time
     friend bool operator==(const State&, const State&) = default;
 };
 

@@ -25,6 +25,9 @@ struct Policy {
     Duration disk_stalled = seconds(3);     // a tiny write that takes so long
     Duration down_after = seconds(10);      // a slave silent for so long leaves the candidate set
     Duration stream_patience = seconds(3);  // commits wait so long for a slave that does not stream
+    // Percent of a volume: so little free, or so much taken by WAL, is told before it hurts. Slots
+    // may keep a third of it (operator/instance_config), max_wal_size comes on top.
+    int volume_low = 15, wal_large = 45;
     Duration start_patience = seconds(60);  // crash recovery of a master with no better slave
 };
 

@@ -140,6 +140,8 @@ void add_findings(const Facts& f, Plan& plan) {
     about_pods(f, plan);
     about_parameters(f, plan);
     about_synchronous(f, plan);
+    say(plan, about_storage(f));
+    if (auto copies = about_copies(f)) say(plan, std::move(*copies));
     const auto holds = [&](std::string_view type) {
         return std::any_of(plan.findings.begin(), plan.findings.end(),
                            [&](const Finding& x) { return x.type == type && x.holds; });

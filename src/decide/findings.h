@@ -1,6 +1,8 @@
 // What people are told about a cluster: its conditions and its one-word phase. Pure.
 #pragma once
 
+#include <optional>
+
 #include "decide/facts.h"
 #include "decide/plan.h"
 
@@ -9,5 +11,9 @@ namespace matriarch::decide {
 // Completes the plan's findings: every type of condition is present exactly once, the first word
 // about it wins.
 void add_findings(const Facts& facts, Plan& plan);
+
+// Volumes that fill up, WAL that grows on them, and data of which one copy is left.
+Finding about_storage(const Facts& facts);
+std::optional<Finding> about_copies(const Facts& facts);
 
 }  // namespace matriarch::decide

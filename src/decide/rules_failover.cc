@@ -165,9 +165,22 @@ std::string no_such_target(const Facts& f) {
            std::to_string(f.record->positions.size()) + ")";
 }
 
+// The slave that a user asked for stands still and has all that the old master ever had: nobody
+// else's position matters, so that a hung slave holds up no switchover.
+bool target_has_all(const Facts& f, ProofKind proof) {
+    if (proof != ProofKind::ConfirmedFence || !change_requested(f) || f.master == nullptr)
+        return false;
+    const auto* target = resolve(f, f.seen.spec.failover.target);
+    if (target == nullptr || target == f.master || !may_take_over(f, *target)) return false;
+    const Report& old = *f.master->report;
+    return done(*target, halt(f, *target)) && !target->report->receiving &&
+           old.timeline == f.record->timeline && old.end_of_wal.known() &&
+           target->report->position() >= old.end_of_wal;
+}
+
 // A proof stands: choose and record the next master.
 Verdict choose(const Facts& f, Plan& plan, ProofKind proof) {
-    if (!receivers_are_down(f, plan)) return Verdict::Decided;
+    if (!receivers_are_down(f, plan) && !target_has_all(f, proof)) return Verdict::Decided;
     Ranking ranking = rank(f, proof);
     if (change_requested(f)) {
         std::string refusal = no_such_target(f);
@@ -196,6 +209,37 @@ Verdict choose(const Facts& f, Plan& plan, ProofKind proof) {
     plan.steps.push_back(
         {WriteRecord{succeed(f, *ranking.winner, proof), loss_of(f, *ranking.winner)},
          ranking.winner->instance->name.value + ": " + ranking.winner->why});
+    return Verdict::Decided;
+}
+
+// The former master of a candidate that never became one, if it is here with all of its WAL, and
+// that goes further than `reached`.
+const InstanceView* former_with_more(const Facts& f, Lsn reached) {
+    const auto* former = f.seen.find(f.record->former);
+    if (former == nullptr || former == f.master || !f.fresh(*former) || former->pod_ending)
+        return {};
+    const Report& r = *former->report;
+    const bool stopped = r.state == PostgresState::Stopped || r.state == PostgresState::Dead;
+    const bool masters = stopped && !r.standby && r.end_of_wal.known() && r.fence_confirmed &&
+                         r.fenced.value + 1 == f.record->epoch.value;
+    const bool same =
+        r.system_identifier == f.record->system_identifier && r.timeline == f.record->timeline;
+    return masters && same && r.end_of_wal > reached ? former : nullptr;
+}
+
+// The candidate was given up and is fenced. If it never was master, nothing was acknowledged since
+// its former master, which then goes on rather than that anything be lost.
+Verdict replace_candidate(const Facts& f, Plan& plan) {
+    const Report& report = *f.master->report;
+    const bool never_promoted = report.standby && report.timeline == f.record->timeline;
+    const auto* former = never_promoted ? former_with_more(f, report.end_of_wal) : nullptr;
+    if (former == nullptr) return choose(f, plan, ProofKind::ConfirmedFence);
+    Candidate again;
+    again.instance = former;
+    again.former_master = true;
+    plan.steps.push_back(
+        {WriteRecord{succeed(f, again, ProofKind::ConfirmedFence), Bytes(0)},
+         former->name.value + ": it has WAL that " + f.record->holder.value + " could not fetch"});
     return Verdict::Decided;
 }
 
@@ -342,9 +386,16 @@ Verdict finish_promotion(const Facts& f, Plan& plan) {
             {WriteRecord{std::move(r), loss_at_switch(f)}, "verified: it accepts writes"});
         return Verdict::Decided;
     }
+    if (f.master_state == MasterState::Fenced) return replace_candidate(f, plan);
+    const Order give_up = fence(f, *f.master, false);
+    if (heard(*f.master, give_up)) return Verdict::Decided;
     const bool slave = report.in_recovery == Known::Yes || report.standby ||
                        (report.order.kind == OrderKind::Promote && report.epoch == f.record->epoch);
     Order order = slave ? promote(f) : lead(f);
+    if (slave && failed(*f.master, order) && former_with_more(f, report.position()) != nullptr) {
+        give(f, plan, *f.master, give_up, "the WAL that it lacks can't be fetched");
+        return Verdict::Decided;
+    }
     const Order plain = without_rescue(order);
     const bool rescue_failed = slave && (failed(*f.master, order) || heard(*f.master, plain));
     if (rescue_failed) order = plain;
@@ -354,10 +405,8 @@ Verdict finish_promotion(const Facts& f, Plan& plan) {
             plan.findings.push_back(std::move(*finding));
             return Verdict::Decided;
         }
-    if (failed(*f.master, order) || f.master_state == MasterState::Fenced) {
-        if (f.master_state == MasterState::Fenced)
-            return choose(f, plan, ProofKind::ConfirmedFence);
-        give(f, plan, *f.master, fence(f, *f.master, false), "its promotion failed");
+    if (failed(*f.master, order)) {
+        give(f, plan, *f.master, give_up, "its promotion failed");
         return Verdict::Decided;
     }
     give(f, plan, *f.master, order, "chosen in the record");
@@ -393,7 +442,9 @@ Verdict hand_over_on_request(const Facts& f, Plan& plan) {
     }
     plan.phase = "SwitchingOver";
     plan.recheck = milliseconds(500);
-    give(f, plan, *f.master, fence(f, *f.master, true), "request " + failover.request_id);
+    Order stop = fence(f, *f.master, true);
+    stop.heir = target->name;
+    give(f, plan, *f.master, std::move(stop), "request " + failover.request_id);
     return Verdict::Decided;
 }
 

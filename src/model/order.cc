@@ -100,6 +100,7 @@ std::string to_json(const Order& o) {
                 {"validForMs", o.valid_for.count()},
                 {"systemIdentifier", o.system_identifier.value},
                 {"clean", o.clean},
+                {"heir", o.heir.value},
                 {"reserved", o.reserved.value},
                 {"candidates", json::write_candidates(o.candidates)},
                 {"withhold", o.withhold},
@@ -131,6 +132,7 @@ Result<Order> order_from_json(std::string_view text) {
     read(*body, "validForMs", o.valid_for);
     read(*body, "systemIdentifier", o.system_identifier);
     read(*body, "clean", o.clean);
+    read(*body, "heir", o.heir);
     read(*body, "reserved", o.reserved);
     o.candidates = json::read_candidates(at(*body, "candidates"));
     read(*body, "withhold", o.withhold);

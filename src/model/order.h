@@ -78,7 +78,8 @@ struct Order {
     std::optional<Proof> proof;            // Promote
     std::optional<Rescue> rescue;          // Promote
     SystemIdentifier system_identifier;    // Follow, Lead, Promote: must be that of the data
-    bool clean = false;                    // Fence: try a fast shutdown first, with a deadline
+    bool clean = false;                    // Fence: try a fast shutdown first, with a deadline ...
+    InstanceName heir;                     // ... which only this slave's confirmation may hold up
     Timeline reserved;                     // Promote: open a timeline above this number
     CandidateSet candidates;               // Promote, Lead, Initialize: stored with the epoch
     // Halt: promise nothing more for epochs up to this order's (see design: Expiry). Any later

@@ -28,6 +28,20 @@ std::string_view to_string(PostgresState state) {
     return "broken";
 }
 
+std::string_view to_string(RejoinedBy way) {
+    switch (way) {
+        case RejoinedBy::Nothing:
+            return "nothing";
+        case RejoinedBy::Following:
+            return "following";
+        case RejoinedBy::Rewind:
+            return "pg_rewind";
+        case RejoinedBy::Clone:
+            return "a new clone";
+    }
+    return "nothing";
+}
+
 std::string_view to_string(OrderState state) {
     switch (state) {
         case OrderState::None:
@@ -77,6 +91,11 @@ void plain_members(Report_& r, Io&& io) {
     io("cleanShutdown", r.clean_shutdown);
     io("standby", r.standby);
     io("endOfWal", r.end_of_wal);
+    io("volumeSize", r.volume_size);
+    io("volumeFree", r.volume_free);
+    io("walSize", r.wal_size);
+    io("rejoinedEpoch", r.rejoined.epoch);
+    io("diverged", r.rejoined.diverged);
     io("written", r.written);
     io("flushed", r.flushed);
     io("received", r.received);
@@ -97,6 +116,7 @@ Json write(const Report& r) {
     plain_members(r, [&](const char* key, const auto& member) { out[key] = json::write(member); });
     out["state"] = to_string(r.state);
     out["mandate"] = to_string(r.mandate);
+    out["rejoinedBy"] = to_string(r.rejoined.by);
     out["inRecovery"] = to_string(r.in_recovery);
     out["writable"] = to_string(r.writable);
     for (const auto& h : r.history)
@@ -128,6 +148,7 @@ Report read_report(const Json& body) {
     plain_members(r, [&](const char* key, auto& member) { read(body, key, member); });
     read_enum(body, "state", r.state, PostgresState::Broken);
     read_enum(body, "mandate", r.mandate, MandateSource::Alone);
+    read_enum(body, "rejoinedBy", r.rejoined.by, RejoinedBy::Clone);
     read_enum(body, "inRecovery", r.in_recovery, Known::Yes);
     read_enum(body, "writable", r.writable, Known::Yes);
     json::read_list(body, "history", r.history, [](const Json& item) {

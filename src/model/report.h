@@ -50,6 +50,17 @@ struct SlotView {
     friend bool operator==(const SlotView&, const SlotView&) = default;
 };
 
+// How an instance came back under another master: what it had, and that one's history had not.
+enum class RejoinedBy { Nothing, Following, Rewind, Clone };
+std::string_view to_string(RejoinedBy way);
+
+struct Rejoined {
+    RejoinedBy by = RejoinedBy::Nothing;
+    Epoch epoch;     // of that master
+    Bytes diverged;  // by Rewind: kept aside; by Clone: not known
+    friend bool operator==(const Rejoined&, const Rejoined&) = default;
+};
+
 enum class OrderState { None, Working, Done, Failed };
 std::string_view to_string(OrderState state);
 
@@ -102,6 +113,10 @@ struct Report {
     bool clean_shutdown = false;
     bool standby = false;  // a slave's: it needs a promotion to lead
     Lsn end_of_wal;        // end of the last valid record, known only while no process runs
+
+    // The volume and the WAL on it; a size of 0: not measured yet.
+    Bytes volume_size, volume_free, wal_size;
+    Rejoined rejoined;  // the last time
 
     // The running server.
     Known in_recovery = Known::Unknown;

@@ -83,7 +83,8 @@ struct Controller::Impl {
           election(
               client, clock, random, election_waiter, election_options(options_, random),
               [this](const kube::Leadership& l) { leadership_changed(l); }, warn),
-          reconciler({client, caches, agents, wire, events, clock, random,
+          cluster_metrics(registry),
+          reconciler({client, caches, agents, wire, events, cluster_metrics, clock, random,
                       [this] { return election.leadership(); },
                       [this](Term term) { election.raise_term(term.value); },
                       [this](const ClusterKey& key) { queue.add(key.str(), kube::kUrgent); }},
@@ -249,6 +250,7 @@ struct Controller::Impl {
     kube::ThreadWaiter election_waiter, watch_waiter;
     kube::LeaderElection election;
     std::vector<std::unique_ptr<Caches>> caches;
+    ClusterMetrics cluster_metrics;
     Reconciler reconciler;
     telemetry::ReconcileMetrics reconcile_metrics;
     telemetry::WorkqueueMetrics queue_metrics;

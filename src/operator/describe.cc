@@ -73,7 +73,7 @@ ClusterStatus describe(const Cluster& cluster, const decide::Observation& seen,
     s.selector = selector_text(cluster.key.name);
     s.system_identifier = cluster.status.system_identifier;
     s.history = cluster.status.history;
-    for (const auto& change : history) record_change(s.history, change);
+    for (auto i = history.rbegin(); i != history.rend(); ++i) record_change(s.history, *i);
     s.instances = seen.spec.slaves + 1;
     if (seen.record) {
         const auto& record = *seen.record;

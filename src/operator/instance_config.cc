@@ -4,6 +4,31 @@
 
 namespace matriarch::op {
 
+namespace {
+
+constexpr std::uint64_t kMiB = 1u << 20;
+
+// What WAL may take of a volume, where the user does not say it.
+void limit_wal(const ClusterSpec& spec, StringMap& parameters) {
+    const auto set = [&](const char* name, std::uint64_t mib) {
+        parameters.try_emplace(name, std::to_string(mib) + "MB");
+    };
+    const auto volume = parse_quantity(spec.storage.size, "");
+    // WAL that a dead slave's slot retains must never fill the master's volume: a third of it.
+    const auto& keep = spec.replication.max_slot_wal_keep_size;
+    if (const auto bytes = keep.empty() ? volume : parse_quantity(keep, ""))
+        set("max_slot_wal_keep_size", (keep.empty() ? bytes->value / 3 : bytes->value) / kMiB);
+    // Nor what is written between two checkpoints: an eighth, where PostgreSQL's own 1 GB is more.
+    // Both limits must hold two segments.
+    const auto eighth = volume ? volume->value / 8 / kMiB : 1024;
+    if (eighth >= 1024) return;
+    const auto least = 2 * static_cast<std::uint64_t>(spec.postgresql.wal_segment_size_mb);
+    set("max_wal_size", std::max(eighth, least));
+    set("min_wal_size", std::max(std::min<std::uint64_t>(eighth, 80), least));
+}
+
+}  // namespace
+
 InstanceConfig instance_config(const ClusterSpec& spec, const InstanceName& instance,
                                const std::vector<InstanceName>& members,
                                const std::string& verifier) {
@@ -19,13 +44,7 @@ InstanceConfig instance_config(const ClusterSpec& spec, const InstanceName& inst
     c.owner = spec.owner;
     c.roles.push_back({spec.owner, verifier, true, false});
 
-    // WAL that a dead slave's slot retains must never fill the master's volume: a third of it.
-    const auto& keep = spec.replication.max_slot_wal_keep_size;
-    const auto bytes = parse_quantity(keep.empty() ? spec.storage.size : keep, "");
-    if (bytes && !c.parameters.contains("max_slot_wal_keep_size")) {
-        const auto share = keep.empty() ? bytes->value / 3 : bytes->value;
-        c.parameters["max_slot_wal_keep_size"] = std::to_string(share >> 20) + "MB";
-    }
+    limit_wal(spec, c.parameters);
     std::vector<InstanceName> others;
     for (const auto& member : members)
         if (member != instance) others.push_back(member);

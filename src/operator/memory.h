@@ -58,7 +58,7 @@ struct ClusterMemory {
     std::map<InstanceName, TimePoint> streamed_at;
     std::shared_ptr<SentOrders> orders = std::make_shared<SentOrders>();
     std::optional<ChangeUnderWay> change;
-    std::vector<ChangeOfMaster> history;  // what status does not show yet
+    std::vector<ChangeOfMaster> history;  // what status may not show yet, newest first
     std::optional<ClusterStatus> written_status;
     std::map<std::string, std::string> last_conditions;  // type -> what was told, for events
     std::map<InstanceName, TimePoint> without_pod_since, troubles_asked;

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "operator/describe.h"
+#include "operator/kill_points.h"
 #include "operator/names.h"
 #include "operator/observe.h"
 #include "operator/out_of_service.h"
@@ -105,6 +106,7 @@ ClusterMemory& Reconciler::memory_of(const ClusterKey& key) {
 void Reconciler::forget(const ClusterKey& key) {
     world_.agents.forget(key);
     world_.wire.drop_authority(key);
+    world_.metrics.forget(key);
     std::lock_guard lock(mutex_);
     memories_.erase(key);
 }
@@ -172,6 +174,7 @@ Result<Duration> Reconciler::look(Look& look) {
 
     if (plan.master_failed && !memory.master_failed_since) {
         memory.master_failed_since = now;
+        reach(kDetected);
         const auto* master = look.seen.find(look.seen.record->holder);
         const bool heard = master && master->report && master->reachable;
         story_.master_failed(cluster, memory, look.seen,
@@ -224,6 +227,7 @@ Result<Duration> Reconciler::look(Look& look) {
                 !mended && mended.error().kind != ErrorKind::Conflict)
                 return mended.error();
     }
+    story_.rejoined(cluster, memory, look.seen);
     story_.findings(cluster, memory, plan.findings);
     if (const auto& c = memory.objects_condition)
         story_.findings(
@@ -237,8 +241,13 @@ Result<Duration> Reconciler::look(Look& look) {
 Status Reconciler::apply(Look& look, const decide::Step& step) {
     if (!world_.leadership().valid(world_.clock.now()))
         return make_error(ErrorKind::Conflict, "leadership ended");
-    return std::visit([&](const auto& action) { return do_step(look, action, step.reason); },
-                      step.action);
+    const std::string point = kill_point_of(step.action, look.memory.record, look.memory.published);
+    reach_before(point);
+    auto done = std::visit([&](const auto& action) { return do_step(look, action, step.reason); },
+                           step.action);
+    // An order is on its way only: its answer tells (SendOrder).
+    if (done && !std::holds_alternative<decide::SendOrder>(step.action)) reach_after(point);
+    return done;
 }
 
 Status Reconciler::do_step(Look&, const decide::CreateInstance&, const std::string&) {
@@ -311,21 +320,21 @@ Status Reconciler::do_step(Look& look, const decide::SendOrder& step, const std:
                         {"order", order.id.value},
                         {"reason", reason}});
     const auto key = look.cluster->key;
-    world_.agents.order(
-        key, step.to, order, kOrderTimeout,
-        [orders, key, to = step.to, id = order.id, configure](const Result<OrderAnswer>& answer) {
-            const std::string refusal = !answer            ? answer.error().message()
-                                        : answer->accepted ? std::string()
-                                                           : answer->reason;
-            if (refusal.empty()) return;
-            log::warn("order not accepted", {{"cluster", key.str()},
-                                             {"to", to.value},
-                                             {"order", id.value},
-                                             {"reason", refusal}});
-            std::lock_guard lock(orders->mutex);
-            auto& sent = configure ? orders->configured[to] : orders->last[to];
-            if (sent.id == id) sent.refusal = refusal;
-        });
+    world_.agents.order(key, step.to, order, kOrderTimeout,
+                        [orders, key, to = step.to, id = order.id, configure,
+                         point = kill_point_of(step, {}, {})](const Result<OrderAnswer>& answer) {
+                            const std::string refusal = !answer ? answer.error().message()
+                                                        : answer->accepted ? std::string()
+                                                                           : answer->reason;
+                            if (refusal.empty()) return reach_after(point);
+                            log::warn("order not accepted", {{"cluster", key.str()},
+                                                             {"to", to.value},
+                                                             {"order", id.value},
+                                                             {"reason", refusal}});
+                            std::lock_guard lock(orders->mutex);
+                            auto& sent = configure ? orders->configured[to] : orders->last[to];
+                            if (sent.id == id) sent.refusal = refusal;
+                        });
     return {};
 }
 
@@ -341,7 +350,7 @@ Status Reconciler::do_step(Look& look, const decide::PublishRoutes& step,
     look.memory.published = step.routes;
     look.memory.published_at = world_.clock.now();
     if (auto change = story_.routes_published(*look.cluster, look.memory, step.routes))
-        look.memory.history.push_back(std::move(*change));
+        record_change(look.memory.history, std::move(*change));
     look.again = true;
     return {};
 }
@@ -368,6 +377,7 @@ Status Reconciler::write_status(Look& look) {
     auto wanted = describe(cluster, look.seen, look.plan, memory.history, world_.clock.wall());
     if (memory.objects_condition)
         kube::set_condition(wanted.conditions, *memory.objects_condition, world_.clock.wall());
+    world_.metrics.show(cluster.key, wanted, look.seen.published);
     const ClusterStatus& shown = memory.written_status ? *memory.written_status : cluster.status;
     if (!worth_writing(shown, wanted)) return {};
     const nlohmann::json object = {

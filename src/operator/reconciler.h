@@ -20,6 +20,7 @@
 #include "kube/leader_election.h"
 #include "operator/agent_channel.h"
 #include "operator/caches.h"
+#include "operator/cluster_metrics.h"
 #include "operator/https_wire.h"
 #include "operator/memory.h"
 #include "operator/object_keeper.h"
@@ -37,6 +38,7 @@ class Reconciler {
         AgentChannel& agents;
         HttpsWire& wire;
         kube::EventRecorder& events;
+        ClusterMetrics& metrics;
         const Clock& clock;
         Random& random;
         std::function<kube::Leadership()> leadership;

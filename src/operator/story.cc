@@ -1,5 +1,6 @@
 #include "operator/story.h"
 
+#include "operator/history.h"
 #include "operator/names.h"
 #include "telemetry/log.h"
 
@@ -112,10 +113,7 @@ std::optional<ChangeOfMaster> Story::routes_published(const Cluster& cluster, Cl
     change.duration_ms = to_ms(clock_.now() - under_way.began);
     change.steps = under_way.steps;
     if (under_way.loss) change.loss_bytes = static_cast<std::int64_t>(under_way.loss->value);
-    change.loss = !under_way.loss ? "not known: the old master's last WAL was not seen"
-                  : under_way.loss->value == 0
-                      ? "none"
-                      : "at most " + std::to_string(under_way.loss->value) + " bytes of WAL";
+    change.loss = loss_text(under_way.loss);
     std::string split;
     for (const auto& s : change.steps)
         split += (split.empty() ? "" : ", ") + s.name + " " + std::to_string(s.duration_ms) + " ms";
@@ -124,6 +122,25 @@ std::optional<ChangeOfMaster> Story::routes_published(const Cluster& cluster, Cl
              split + "); loss: " + change.loss);
     memory.change.reset();
     return change;
+}
+
+void Story::rejoined(const Cluster& cluster, ClusterMemory& memory,
+                     const decide::Observation& seen) {
+    auto history = cluster.status.history;
+    for (auto i = memory.history.rbegin(); i != memory.history.rend(); ++i)
+        record_change(history, *i);
+    for (const auto& instance : seen.instances) {
+        if (!instance.report) continue;
+        auto exact = settle_loss(history, instance.name, instance.report->rejoined);
+        if (!exact) continue;
+        const bool lost = exact->loss_bytes.value_or(0) > 0;
+        tell(cluster, lost ? kube::EventType::Warning : kube::EventType::Normal, "LossCounted",
+             "Rejoin",
+             instance.name.value + " rejoined by " +
+                 std::string(to_string(instance.report->rejoined.by)) + ": the change to epoch " +
+                 std::to_string(exact->epoch) + " lost " + exact->loss);
+        record_change(memory.history, std::move(*exact));
+    }
 }
 
 void Story::findings(const Cluster& cluster, ClusterMemory& memory,

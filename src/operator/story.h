@@ -28,6 +28,8 @@ class Story {
     // The finished change of master, if this publication ends one.
     std::optional<ChangeOfMaster> routes_published(const Cluster& cluster, ClusterMemory& memory,
                                                    const Routes& routes);
+    // An old master is back: what was lost is exact from then on.
+    void rejoined(const Cluster& cluster, ClusterMemory& memory, const decide::Observation& seen);
     // A named moment within a change of master, for its split of time.
     void step(ClusterMemory& memory, const std::string& name);
     void findings(const Cluster& cluster, ClusterMemory& memory,

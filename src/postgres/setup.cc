@@ -93,34 +93,50 @@ Status reconcile_roles(Connection& connection, const InstanceConfig& config, Dea
     return {};
 }
 
-Status reconcile_slots(Connection& connection, const std::vector<std::string>& wanted,
-                       Deadline deadline) {
+Result<SlotPositions> read_slots(Connection& connection, Deadline deadline) {
     const auto rows = connection.query(
-        "SELECT slot_name, active, wal_status = 'lost', slot_type = 'physical',"
-        " pg_catalog.pg_is_in_recovery(),"
-        " restart_lsn < pg_catalog.pg_last_wal_replay_lsn()"
-        " FROM pg_catalog.pg_replication_slots",
+        "SELECT slot_name, restart_lsn FROM pg_catalog.pg_replication_slots"
+        " WHERE slot_type = 'physical' AND restart_lsn IS NOT NULL",
+        deadline);
+    if (!rows) return rows.error();
+    SlotPositions out;
+    for (int i = 0; i < rows->front().count(); ++i)
+        out[std::string(rows->front().text(i, 0))] =
+            Lsn::parse(rows->front().text(i, 1)).value_or(Lsn());
+    return out;
+}
+
+Status reconcile_slots(Connection& connection, const std::vector<std::string>& wanted,
+                       const std::optional<SlotPositions>& upstream, Deadline deadline) {
+    const auto rows = connection.query(
+        "SELECT slot_name, active, wal_status = 'lost', restart_lsn,"
+        " CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_replay_lsn() END"
+        " FROM pg_catalog.pg_replication_slots WHERE slot_type = 'physical'",
         deadline);
     if (!rows) return rows.error();
     const Rows& found = rows->front();
+    const auto lsn = [&](int row, int column) {
+        return Lsn::parse(found.text(row, column)).value_or(Lsn());
+    };
     std::vector<std::string> present;
     std::string sql;
     for (int i = 0; i < found.count(); ++i) {
         const std::string name(found.text(i, 0));
         const bool active = found.yes(i, 1), lost = found.yes(i, 2);
         const bool keep = std::find(wanted.begin(), wanted.end(), name) != wanted.end();
-        if (!found.yes(i, 3)) continue;
         const auto literal = quote_literal(name);
-        if (active) {
-            present.push_back(name);
-        } else if (lost || (!keep && ours(name, wanted))) {
+        if (!active && (lost || (!keep && ours(name, wanted)))) {
             sql += "SELECT pg_catalog.pg_drop_replication_slot(" + literal + ");";
-        } else {
-            present.push_back(name);
-            if (keep && found.yes(i, 4) && found.yes(i, 5))
-                sql += "SELECT pg_catalog.pg_replication_slot_advance(" + literal +
-                       ", pg_catalog.pg_last_wal_replay_lsn());";
+            continue;
         }
+        present.push_back(name);
+        if (active || !keep || !upstream) continue;
+        const auto theirs = upstream->find(name);
+        Lsn target = lsn(i, 4);  // unknown on a master, whose slots their slaves move
+        if (theirs != upstream->end()) target = std::min(target, theirs->second);
+        if (lsn(i, 3).known() && lsn(i, 3) < target)
+            sql += "SELECT pg_catalog.pg_replication_slot_advance(" + literal + ", " +
+                   quote_literal(target.str()) + ");";
     }
     for (const auto& name : wanted)
         if (std::find(present.begin(), present.end(), name) == present.end())

@@ -6,6 +6,11 @@
 // in these sessions). Blocking within the deadline; the caller owns the connection.
 #pragma once
 
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
 #include "model/config.h"
 #include "postgres/connection.h"
 
@@ -14,10 +19,16 @@ namespace matriarch::postgres {
 // Master: roles, database and owner, grants. `version_num` as server_version_num.
 Status reconcile_roles(Connection& connection, const InstanceConfig& config, Deadline deadline);
 
-// Master and slave: `wanted` physical slots exist with reserved WAL, lost ones are made again,
-// those that nobody wants are dropped when inactive, and, in recovery, moved on to `floor`
-// (unknown: our own replay), so that a future master keeps what its slaves still need and no more.
+// Where physical slots stand, by their names.
+using SlotPositions = std::map<std::string, Lsn>;
+Result<SlotPositions> read_slots(Connection& connection, Deadline deadline);
+
+// Master and slave: `wanted` physical slots exist with reserved WAL, lost ones are made again, and
+// those that nobody wants are dropped when inactive. In recovery they move on with those of the
+// upstream, never past our own replay: a future master keeps what its slaves still need and no
+// more. A slot that the upstream does not have moves with our replay; with no word of the upstream
+// (no value) none moves.
 Status reconcile_slots(Connection& connection, const std::vector<std::string>& wanted,
-                       Deadline deadline);
+                       const std::optional<SlotPositions>& upstream, Deadline deadline);
 
 }  // namespace matriarch::postgres

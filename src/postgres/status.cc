@@ -23,7 +23,7 @@ constexpr const char* kStatusSql =
     " pg_catalog.current_setting('synchronous_standby_names')"
     " FROM (SELECT pg_catalog.pg_is_in_recovery() AS r) AS x"
     " LEFT JOIN pg_catalog.pg_stat_wal_receiver AS w ON true;"
-    "SELECT application_name, state, sync_state, sent_lsn, flush_lsn, replay_lsn"
+    "SELECT application_name, state, sync_state, sent_lsn, flush_lsn, replay_lsn, pid"
     " FROM pg_catalog.pg_stat_replication WHERE state IN ('streaming', 'catchup')"
     " ORDER BY application_name, pid;"
     "SELECT slot_name, active, wal_status, restart_lsn FROM pg_catalog.pg_replication_slots"
@@ -39,6 +39,21 @@ Int number(std::string_view text) {
 
 Lsn lsn(const Rows& rows, int row, int column) {
     return Lsn::parse(rows.text(row, column)).value_or(Lsn());
+}
+
+// The beginning of the oldest segment, of any timeline: they are removed by number. Unknown where
+// the rights to see it were not given yet (setup.cc).
+Lsn read_oldest_wal(Connection& connection, Deadline deadline) {
+    const auto row = connection.one(
+        "SELECT pg_catalog.min(pg_catalog.substr(name, 9)), (SELECT setting FROM"
+        " pg_catalog.pg_settings WHERE name = 'wal_segment_size')"
+        " FROM pg_catalog.pg_ls_dir('pg_wal', false, false) AS name"
+        " WHERE name ~ '^[0-9A-F]{24}$'",
+        deadline);
+    if (!row) return {};
+    const auto size = number<std::uint64_t>(row->text(0, 1));
+    const auto name = parse_segment_file("00000001" + std::string(row->text(0, 0)), size);
+    return name ? Lsn(name->number * size) : Lsn();
 }
 
 }  // namespace
@@ -82,10 +97,13 @@ Result<ServerStatus> read_status(Connection& connection, Deadline deadline) {
     out.synchronous_standby_names = server.text(0, 14);
 
     const Rows& streams = (*answers)[1];
-    for (int i = 0; i < streams.count(); ++i)
+    for (int i = 0; i < streams.count(); ++i) {
         out.streams.push_back({std::string(streams.text(i, 0)), std::string(streams.text(i, 1)),
                                std::string(streams.text(i, 2)), lsn(streams, i, 3),
                                lsn(streams, i, 4), lsn(streams, i, 5)});
+        out.senders.push_back(
+            {InstanceName(std::string(streams.text(i, 0))), number<int>(streams.text(i, 6))});
+    }
     const Rows& slots = (*answers)[2];
     for (int i = 0; i < slots.count(); ++i)
         out.slots.push_back({std::string(slots.text(i, 0)), slots.yes(i, 1),
@@ -129,6 +147,7 @@ Result<UpstreamFacts> read_upstream(Connection& connection, Deadline deadline) {
     if (!state) return state.error();
     out.in_recovery = state->yes(0, 0);
     out.checkpoint_timeline = Timeline(number<std::uint32_t>(state->text(0, 1)));
+    out.oldest_wal = read_oldest_wal(connection, deadline);
     return out;
 }
 

@@ -18,6 +18,12 @@
 
 namespace matriarch::postgres {
 
+// A process that sends WAL to a slave.
+struct Sender {
+    InstanceName slave;
+    int pid = 0;
+};
+
 struct ServerStatus {
     bool in_recovery = true;
     bool read_only_default = true;  // default_transaction_read_only
@@ -31,6 +37,7 @@ struct ServerStatus {
     int sender_port = 0;
     std::chrono::milliseconds lag{0};
     std::vector<StreamView> streams;
+    std::vector<Sender> senders;  // of these streams
     std::vector<SlotView> slots;
     int version_num = 0;
     bool restart_pending = false;
@@ -52,6 +59,7 @@ struct UpstreamFacts {
     Position position;  // timeline, its history, and the newest WAL there
     bool in_recovery = false;
     Timeline checkpoint_timeline;  // pg_rewind trusts only this one
+    Lsn oldest_wal;                // WAL before is no longer there; unknown: not told
 };
 // Over a connection made with replication=database.
 Result<UpstreamFacts> read_upstream(Connection& connection, Deadline deadline);

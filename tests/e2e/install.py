@@ -13,10 +13,11 @@ POSTGRES = "docker.io/library/postgres:{}"
 NAMESPACE = "matriarch-system"
 
 
-def build_images(lab, tag, versions=("15",)):
-    """The operator's image and PostgreSQL's (15 of Debian's bookworm, 17 of trixie), in every node."""
+def build_images(lab, tag, versions=("15",), **arguments):
+    """The operator's image, built with these arguments, and PostgreSQL's (15 of Debian's bookworm, 17 of trixie), in
+    every node."""
     image = f"{REPOSITORY}:{tag}"
-    lab("image", "build", "-t", image, ROOT)
+    lab("image", "build", "-t", image, *(f"--build-arg={name}={value}" for name, value in arguments.items()), ROOT)
     for version in versions:
         lab("image", "postgres", version, capture=True)
     lab("load", image, *map(POSTGRES.format, versions))

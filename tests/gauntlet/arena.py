@@ -9,7 +9,7 @@ from conftest import SMALL
 from install import Operator, build_images
 from kube import Kube, WaitFailed, wait_for
 from lab_client import Lab, program
-from machine import Machine
+from machine import KILL_POINTS, Machine
 
 NAMESPACE = "gauntlet"
 NAME = "orders"
@@ -39,12 +39,14 @@ class Arena:
 
     def up(self):
         self.lab.up("--nodes", NODES)
-        self.image = self.wanted_image or build_images(self.lab, "gauntlet")
+        self.image = self.wanted_image or build_images(self.lab, "gauntlet", KILL_POINTS="ON")
         if self.wanted_image:
             self.lab("load", self.image, SMALL["image"])
         self.machine = Machine(self.lab)
         self.kube = Kube(program("kubectl"), self.lab.environment()["KUBECONFIG"])
-        self.operator = Operator(self.kube, program("helm"), self.image).install(**{"config.logLevel": "debug"})
+        self.operator = Operator(self.kube, program("helm"), self.image).install(**{
+            "config.logLevel": "debug",
+            "additionalEnv[0].name": "MATRIARCH_KILL_POINTS", "additionalEnv[0].value": KILL_POINTS})
         self.operator.wait_leader()
         self.kube.make_namespace(NAMESPACE)
         self.cluster = Cluster(self.kube, NAMESPACE, NAME)

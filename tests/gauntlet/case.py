@@ -17,7 +17,6 @@ from typing import Callable
 # What cannot be tried faithfully yet, and what it waits for. `--waiting` runs them nevertheless, as
 # well as that can be done from outside.
 WAITS_FOR = {
-    "25": "a switch that ends the operator exactly after a step (MATRIARCH_STOP_AFTER=<step>)",
     "46": "libfaketime in the image, to step one process's clock",
     "55": "spec.replication.mode quorum in a failover (the recorded synchronous set)",
 }

@@ -18,6 +18,7 @@ from lablib import cgroups, network
 from lablib.settings import settings
 
 TABLE = "gauntlet"
+KILL_POINTS = "/dev/shm/kill-points"  # in the operator's container, writable whatever its image
 
 
 class Process:
@@ -92,6 +93,24 @@ class Machine:
     def kill(pid, number=signal.SIGKILL):
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, number)
+
+    @contextlib.contextmanager
+    def armed(self, operator, point):
+        """That operator dies when it comes to that kill point, once (src/operator/kill_points.h).
+        Gives a function that tells whether it did."""
+        owner = os.stat(f"/proc/{operator}")
+        folder = Path(f"/proc/{operator}/root{KILL_POINTS}")
+        folder.mkdir(exist_ok=True)
+        os.chown(folder, owner.st_uid, owner.st_gid)  # it removes the file before it dies
+        # Through an open folder: the process, and with it its /proc, is soon no more.
+        opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.close(os.open(point, os.O_CREAT | os.O_WRONLY, 0o644, dir_fd=opened))
+            yield lambda: point not in os.listdir(opened)
+        finally:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(point, dir_fd=opened)
+            os.close(opened)
 
     @contextlib.contextmanager
     def stopped(self, pid):

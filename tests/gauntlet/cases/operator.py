@@ -1,8 +1,6 @@
 """The operator killed, paused or doubled, and the API away."""
 
 import contextlib
-import re
-import threading
 import time
 
 from case import case
@@ -13,7 +11,6 @@ from expect import NODE, POSTMASTER, SWITCHOVER, Bounds, failover, settles, stay
 from install import Operator
 from kube import wait_for
 from machine import until
-from story import Follow
 
 API_AWAY = 60  # seconds
 # An operator that dies in the middle is replaced once its Lease ran out.
@@ -56,48 +53,36 @@ def api_away_and_master_dies(run):
     yield
 
 
-# Each point where a crash of the leader must change nothing. The operator's log tells when it is
-# there: from outside that is some ten milliseconds late, which is why these wait for a switch.
+# Each point where a crash of the leader must change nothing: src/operator/kill_points.h names them.
 STOPS = [
-    ("a", "detected", r'"reason":"MasterFailed"'),
-    ("b", "the fence was ordered", r'"order":"[^"]*fence'),
-    ("c", "the receivers were stopped", r'"order":"[^"]*halt'),
-    ("d", "the choice was recorded", r'"reason":"Promoting"'),
-    ("e", "the promotion was ordered", r'"order":"[^"]*promote'),
-    ("f", "the promotion was verified", r'"reason":"Promoted"'),
-    ("g", "the route was published", r'"reason":"MasterChanged"'),
-    ("h", "a slave was repointed", r'"order":"[^"]*follow'),
+    ("a", "it saw the failure", "detected"),
+    ("b", "the fence was ordered", "after-order-fence"),
+    ("c", "a receiver was told to stop", "after-order-halt"),
+    ("d", "the choice was recorded", "after-record-promoting"),
+    ("e", "the promotion was ordered", "after-order-promote"),
+    ("f", "the promotion was verified", "after-record-serving"),
+    ("g", "the route was published", "after-routes-master"),
+    ("h", "a slave was repointed", "after-order-follow"),
+    ("k", "it is about to order the fence", "before-order-fence"),
+    ("l", "it is about to record the choice", "before-record-promoting"),
+    ("m", "it is about to record that the new master serves", "before-record-serving"),
+    ("n", "it is about to publish the route", "before-routes-master"),
 ]
 
 
-def leader_killed_at(pattern):
+def leader_killed_at(point):
     def body(run):
-        leader = run.leader_pod()
-        pid = run.machine.operator(leader)
-        reached = threading.Event()
-
-        def said(line, _):
-            if not reached.is_set() and re.search(pattern, compact(line)):
-                run.machine.kill(pid)
-                reached.set()
-        follow = Follow(run.kube, run.operator.namespace, leader["metadata"]["name"], said)
-        try:
-            time.sleep(1)  # it begins with the last line
+        leader = run.machine.operator(run.leader_pod())
+        with run.machine.armed(leader, point) as reached:
             run.kill_postmaster(run.master)
-            run.hit(reached.wait(20), f"the leader's log never said {pattern}")
+            run.hit(until(reached, 20), f"the leader never came to {point}")
             yield
-        finally:
-            follow.end()
     return body
 
 
-def compact(line):
-    return "{" + ",".join(f'"{key}":"{value}"' for key, value in line.items()) + "}"
-
-
-for letter, words, pattern in STOPS:
+for letter, words, point in STOPS:
     case(f"25{letter}", f"postmaster killed, and the leader when {words}",
-         failover(RESUMED))(leader_killed_at(pattern))
+         failover(RESUMED))(leader_killed_at(point))
 
 
 @case("25i", "leader killed while the old master is rewound", failover(NODE, lost="reported", ready=240),

@@ -67,6 +67,52 @@ TEST(Faults, GivenALostMaster_WhenAnotherSlaveHasTheWal_ThenNoRowIsLost) {
     EXPECT_EQ(lab[2].sql("SELECT count(*) FROM t"), "20000");
 }
 
+// All of an instance stands still, as in a frozen container; it goes on at the end.
+class Frozen {
+  public:
+    explicit Frozen(Node& node) : pids_(node.processes()) {
+        pids_.push_back(node.agent());
+        for (const pid_t pid : pids_) kill(pid, SIGSTOP);
+    }
+    ~Frozen() {
+        for (const pid_t pid : pids_) kill(pid, SIGCONT);
+    }
+    Frozen(const Frozen&) = delete;
+    Frozen& operator=(const Frozen&) = delete;
+
+  private:
+    std::vector<pid_t> pids_;
+};
+
+TEST(Faults, GivenAHungSlave_WhenTheMasterIsStoppedForAnother_ThenItIsNotWaitedFor_INV10) {
+    Lab lab(3);
+    BRING_UP(lab);
+    lab[1].sql(kTable);
+    lab[1].wait_for("two streams", [](const Report& r) { return r.streams.size() == 2; });
+    const Frozen hung(lab[3]);
+    lab[1].sql("INSERT INTO t SELECT generate_series(1001, 20000)");
+    const TimePoint stopping = lab.clock.now();
+    Order stop = lab[1].order(OrderKind::Fence, "Fence/1/clean");
+    stop.clean = true;
+    stop.heir = lab[2].name;
+    lab[1].obey(stop);
+    const Report fenced =
+        lab[1].wait_for("the confirmation", [](const Report& r) { return r.fence_confirmed; });
+    const Duration took = lab.clock.now() - stopping;
+    print_time("clean stop with a hung slave: order to confirmed", took);
+    EXPECT_LT(took, seconds(2)) << "wal_sender_timeout is 5 s";
+    EXPECT_TRUE(fenced.clean_shutdown);
+    const Report heir = lab[2].obey(lab[2].order(OrderKind::Halt, "Halt/1/receiver"));
+    EXPECT_EQ(heir.position(), fenced.end_of_wal) << "the last record was confirmed";
+
+    lab.next_epoch();
+    Order promote = lab[2].order(OrderKind::Promote, "Promote/2");
+    promote.proof = fence_of(fenced);
+    lab[2].obey(promote);
+    EXPECT_EQ(lab[2].sql("SELECT count(*) FROM t"), "20000");
+    lab.follow(lab[1], lab[2]);
+}
+
 TEST(Faults, GivenDivergedWal_WhenTheOldMasterRejoins_ThenItIsRewoundAndTheWalIsKept) {
     Lab lab(2);
     BRING_UP(lab);
@@ -74,12 +120,15 @@ TEST(Faults, GivenDivergedWal_WhenTheOldMasterRejoins_ThenItIsRewoundAndTheWalIs
     write_what_the_slave_lacks(lab, lab[1], lab[2]);
     const Report fenced = fail_over(lab, lab[1], lab[2], WithRescue::No);
     EXPECT_EQ(lab[2].sql("SELECT count(*) FROM t"), "1000");
-    ASSERT_TRUE(lab[2].send(lab[2].order(OrderKind::Checkpoint, "Checkpoint/2")).accepted);
     const TimePoint rejoining = lab.clock.now();
     lab.follow(lab[1], lab[2]);
     print_time("rejoin by pg_rewind", lab.clock.now() - rejoining);
     EXPECT_THAT(lab[1].log(), ::testing::HasSubstr("job=pg_rewind"));
     EXPECT_TRUE(agent::exists(lab[1].root + "/agent/diverged/2"));
+    const Rejoined told = lab[1].report().rejoined;
+    EXPECT_EQ(told.by, RejoinedBy::Rewind);
+    EXPECT_EQ(told.epoch, lab.epoch);
+    EXPECT_GT(told.diverged.value, 1u << 20);
     EXPECT_THAT(lab[1].report().order.message,
                 ::testing::ContainsRegex("[0-9]{7} bytes of diverged WAL"));
     EXPECT_EQ(lab[1].sql("SELECT count(*) FROM t"), "1000");

@@ -109,6 +109,7 @@ InstanceConfig Lab::config(int ordinal) const {
     InstanceConfig c;
     c.parameters = {{"shared_buffers", "16MB"}, {"max_connections", "30"}, {"fsync", "on"}};
     c.parameters.erase("fsync");
+    for (const auto& [name, value] : parameters) c.parameters[name] = value;
     c.database = c.owner = "app";
     c.roles = {{"app", verifier_, true, false}};
     for (std::size_t i = 1; i <= nodes_.size(); ++i)
@@ -495,6 +496,23 @@ std::string Node::sql(const std::string& statement) {
     EXPECT_TRUE(rows) << statement << ": " << (rows ? "" : rows.error().message());
     if (!rows || rows->empty() || rows->back().count() == 0) return {};
     return std::string(rows->back().text(0, 0));
+}
+
+std::string Node::as_superuser(const std::string& statement) {
+    // Its peer must be the user that runs PostgreSQL.
+    const std::string as_user =
+        lab_.uid_ == 0 ? ""
+                       : "setpriv --clear-groups --reuid=" + std::to_string(lab_.uid_) +
+                             " --regid=" + std::to_string(lab_.gid_) + " ";
+    const std::string command = "cd / && " + as_user + "psql -X -At -h " + socket_dir + " -p " +
+                                std::to_string(port) + " -U postgres -d postgres -c \"" +
+                                statement + "\"";
+    FILE* pipe = popen(command.c_str(), "r");
+    std::string said;
+    char buffer[512];
+    while (fgets(buffer, sizeof buffer, pipe) != nullptr) said += buffer;
+    EXPECT_EQ(pclose(pipe), 0) << command;
+    return said;
 }
 
 Lsn Node::written() {

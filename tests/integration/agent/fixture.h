@@ -77,6 +77,8 @@ class Node {
     bool connects(Duration patience);
     // One value as text; fails the test if the statement fails.
     std::string sql(const std::string& statement);
+    // The same over the server's own socket; only for what an administrator would do by hand.
+    std::string as_superuser(const std::string& statement);
     Lsn written();  // a master's position now; a report's is up to a sample old
     std::string log() const;
     net::Failure last_failure = net::Failure::Other;
@@ -114,6 +116,7 @@ class Lab {
     bool no_set = false;           // a master of old: no candidate set was ever stored
     CandidateSet candidates(const Node& master) const;
     std::vector<std::string> agent_flags;  // more of them
+    StringMap parameters;                  // of PostgreSQL, more of them
 
     void grant_to(Node& master);
     void stop_granting();  // no grant is on its way when it returns

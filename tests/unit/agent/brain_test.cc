@@ -61,10 +61,10 @@ class BrainTest : public ::testing::Test {
     }
     void upstream_at(std::uint32_t timeline, std::uint64_t lsn, std::vector<HistoryEntry> history,
                      std::uint32_t checkpoint) {
-        v.upstream = postgres::UpstreamFacts{SystemIdentifier("42"),
-                                             {Timeline(timeline), std::move(history), Lsn(lsn)},
-                                             false,
-                                             Timeline(checkpoint)};
+        v.upstream = postgres::UpstreamFacts{};
+        v.upstream->system_identifier = SystemIdentifier("42");
+        v.upstream->position = {Timeline(timeline), std::move(history), Lsn(lsn)};
+        v.upstream->checkpoint_timeline = Timeline(checkpoint);
         v.upstream_at = now;
     }
 
@@ -166,15 +166,105 @@ TEST_F(BrainTest, GivenAFence_WhenACloneRuns_ThenItIsCancelled) {
     EXPECT_EQ(d.actions[0].kind, Kind::CancelJob);
 }
 
-TEST_F(BrainTest, GivenACleanFence_WhenItTakesTooLong_ThenAllIsKilled) {
-    goal_of(OrderKind::Fence);
-    goal->order.clean = true;
-    running(false);
-    expect({Kind::StopFast});
-    v.run = Run::Stopping;
+// A clean stop of a master with slaves a-2 (the heir) and a-3.
+class CleanFence : public BrainTest {
+  protected:
+    CleanFence() {
+        goal_of(OrderKind::Fence);
+        goal->order.clean = true;
+        goal->order.heir = InstanceName("a-2");
+        running(false);
+    }
+    void stops() {
+        v.checkpointed = true;
+        v.run = Run::Stopping;
+        v.run_since = now;
+    }
+    void shut_down(std::vector<InstanceName> confirmed, std::vector<InstanceName> unconfirmed) {
+        v.shut_down = now;
+        v.confirmed = std::move(confirmed);
+        v.unconfirmed = std::move(unconfirmed);
+    }
+    const InstanceName heir{"a-2"}, other{"a-3"};
+};
+
+TEST_F(CleanFence, GivenDirtyBuffers_WhenOrdered_ThenACheckpointComesBeforeTheStop) {
+    expect_job<CheckpointJob>();
+    v.job = Job(CheckpointJob{}).index();
     expect({});
-    now += seconds(11);
+    v.job.reset();
+    v.checkpointed = true;
+    expect({Kind::StopFast});
+}
+
+TEST_F(CleanFence, GivenACheckpointThatNeverEnds_WhenTheMasterHasServedLongEnough_ThenItStops) {
+    v.job = Job(CheckpointJob{}).index();
+    now += seconds(31);
+    expect({Kind::StopFast});
+}
+
+TEST_F(CleanFence, GivenAStopThatTakesTooLong_WhenTheDeadlineIsOver_ThenAllIsKilled) {
+    stops();
+    expect({});
+    EXPECT_LE(think_now().wake, now + milliseconds(10)) << "it looks whether all is on disk";
+    now += seconds(5);
     expect({Kind::KillAll});
+}
+
+TEST_F(CleanFence, GivenAHungSlave_WhenTheHeirHasConfirmed_ThenItIsNotWaitedFor_INV10) {
+    stops();
+    shut_down({heir}, {other});
+    expect({});
+    now += milliseconds(50);
+    expect({Kind::KillAll});
+}
+
+TEST_F(CleanFence, GivenAHeirThatLags_WhenAnotherHasConfirmed_ThenTheHeirIsWaitedForALittle) {
+    stops();
+    shut_down({other}, {heir});
+    now += milliseconds(200);
+    expect({});
+    now += milliseconds(800);
+    expect({Kind::KillAll});
+}
+
+TEST_F(CleanFence, GivenEverySlaveHasConfirmed_WhenItStillRuns_ThenItHasItsWholeDeadline) {
+    stops();
+    shut_down({heir, other}, {});  // an archive_command, perhaps
+    now += milliseconds(4900);
+    expect({});
+}
+
+TEST_F(CleanFence, GivenNothingOnDiskYet_WhenTheHeirIsGone_ThenNothingIsKilled) {
+    stops();
+    v.confirmed = {heir, other};
+    now += seconds(1);
+    expect({});
+}
+
+TEST_F(BrainTest, GivenTheEndWithAHungSlave_WhenAnyOtherHasConfirmed_ThenTheStopIsCutShort) {
+    goal_of(OrderKind::Lead);
+    running(false);
+    v.ending = true;
+    v.ending_since = v.run_since = now;
+    v.run = Run::Stopping;
+    v.shut_down = now;
+    v.unconfirmed = {InstanceName("a-3")};
+    now += milliseconds(100);
+    expect({}, OrderState::Working);
+    v.confirmed = {InstanceName("a-2")};
+    expect({Kind::KillAll}, OrderState::Working);
+}
+
+TEST_F(BrainTest, GivenFollow_WhenTheUpstreamRemovedTheNextWal_ThenItClones) {
+    goal_of(OrderKind::Follow);
+    v.data.standby = true;
+    v.must_check = true;
+    upstream_at(1, 900, {}, 1);
+    v.upstream->oldest_wal = Lsn(100);
+    EXPECT_EQ(think_now().actions[0].kind, Kind::Start) << "it is still there";
+    v.upstream->oldest_wal = Lsn(101);
+    expect_job<CloneJob>();
 }
 
 TEST_F(BrainTest, GivenFollow_WhenThereIsNoData_ThenItClones) {
@@ -333,7 +423,7 @@ TEST_F(BrainTest, GivenTheEnd_WhenPostgresqlDoesNotStop_ThenItIsKilledAtSixtyPer
     expect({Kind::StopFast});
     v.run = Run::Stopping;
     expect({});
-    EXPECT_EQ(think_now().wake, now + seconds(6));
+    EXPECT_EQ(think_now().wake, now + milliseconds(10)) << "it looks whether all is on disk";
     now += seconds(6);
     expect({Kind::KillAll});
 }

@@ -22,6 +22,7 @@ State example() {
                      {InstanceName("a-2"), PodUid("p2"), Membership::Joining}}};
     s.ttl = std::chrono::seconds(3);
     s.sync = SyncRule{1, {InstanceName("a-2")}};
+    s.rejoined = {RejoinedBy::Rewind, Epoch(4), Bytes(8192)};
     s.config = InstanceConfig{};
     s.config->parameters = {{"work_mem", "8MB"}};
     s.goal = Order{};

@@ -307,6 +307,40 @@ TEST_F(Promoting, GivenACandidateBehind_WhenTheOldMasterAnswers_ThenItsWalIsResc
     EXPECT_EQ(order_to(plan, 2)->rescue->source, InstanceName("orders-1"));
 }
 
+TEST_F(Promoting, GivenWalThatCantBeFetched_WhenTheOldMasterHasIt_ThenTheCandidateIsGivenUp) {
+    s.report(2).received = s.report(2).replayed = Lsn(400);
+    s.obeyed(2, order_to(s.plan(), 2)->id.value, OrderState::Failed);
+    Plan plan = s.plan();
+    ASSERT_NE(order_to(plan, 2), nullptr);
+    EXPECT_EQ(order_to(plan, 2)->kind, OrderKind::Fence);
+    s.obeyed(2, order_to(plan, 2)->id.value, OrderState::Working);
+    EXPECT_EQ(order_to(s.plan(), 2), nullptr) << "not promoted while it is given up";
+
+    s.fenced(2);
+    s.report(2).standby = true;
+    s.report(2).end_of_wal = Lsn(400);
+    plan = s.plan();
+    const auto* write = only<WriteRecord>(plan);
+    ASSERT_NE(write, nullptr);
+    EXPECT_EQ(write->record.holder, InstanceName("orders-1"));
+    EXPECT_EQ(write->record.epoch, Epoch(6));
+    EXPECT_EQ(write->loss, Bytes(0));
+    s.seen.record = write->record;
+    plan = s.plan();
+    ASSERT_NE(order_to(plan, 1), nullptr);
+    EXPECT_EQ(order_to(plan, 1)->kind, OrderKind::Lead);
+}
+
+TEST_F(Promoting, GivenAGivenUpCandidateThatWasPromoted_WhenFenced_ThenTheOldMasterDoesNotLead) {
+    s.fenced(2);
+    s.report(2).standby = false;
+    s.report(2).timeline = Timeline(4);
+    s.report(2).end_of_wal = Lsn(400);
+    const auto plan = s.plan();
+    const auto* write = only<WriteRecord>(plan);
+    EXPECT_TRUE(write == nullptr || write->record.holder != InstanceName("orders-1"));
+}
+
 TEST_F(Promoting, GivenAnUnverifiedCandidate_WhenAsked_ThenItIsNotPublished_INV4) {
     const Plan plan = s.plan();
     EXPECT_EQ(only<PublishRoutes>(plan), nullptr);
@@ -351,6 +385,32 @@ TEST(Switchover, GivenARequest_WhenTheTargetIsFit_ThenTheMasterIsStoppedCleanlyF
     ASSERT_EQ(orders_in(plan), 1u);
     EXPECT_EQ(order_to(plan, 1)->kind, OrderKind::Fence);
     EXPECT_TRUE(order_to(plan, 1)->clean);
+    EXPECT_EQ(order_to(plan, 1)->heir, InstanceName("orders-3"));
+}
+
+struct HandedOver : testing::Test {
+    Scene s = Scene::healthy();
+    void SetUp() override {
+        s.seen.spec.failover.target = "slave2";
+        s.seen.spec.failover.request_id = "r1";
+        s.postmaster_died(1);
+        s.fenced(1);
+        s.halted(3);
+    }
+};
+
+TEST_F(HandedOver, GivenAHungSlave_WhenTheTargetHasAllOfTheOldMasters_ThenItIsNotWaitedFor_INV10) {
+    const auto plan = s.plan();  // orders-2 never answers the order to halt
+    const auto* write = only<WriteRecord>(plan);
+    ASSERT_NE(write, nullptr);
+    EXPECT_EQ(write->record.holder, InstanceName("orders-3"));
+    EXPECT_EQ(write->record.handled_request, "r1");
+    EXPECT_EQ(write->loss, Bytes(0));
+}
+
+TEST_F(HandedOver, GivenAHungSlave_WhenTheTargetLacksWal_ThenTheOthersAreHeardFirst) {
+    s.report(3).received = s.report(3).replayed = Lsn(900);
+    EXPECT_EQ(only<WriteRecord>(s.plan()), nullptr);
 }
 
 TEST(Switchover, GivenARequest_WhenItWasHandled_ThenNothingHappens) {

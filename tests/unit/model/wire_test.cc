@@ -89,6 +89,7 @@ TEST(Order, GivenEveryField_WhenSent_ThenItArrivesEqual) {
         Rescue{InstanceName("orders-1"), "host", "10.0.0.1", 8443, Timeline(4), Lsn(99), Lsn(98)};
     o.system_identifier = SystemIdentifier("73");
     o.clean = true;
+    o.heir = InstanceName("orders-2");
     o.reserved = Timeline(5);
     o.candidates = full_record().candidates;
     o.sync = full_record().sync;
@@ -158,6 +159,10 @@ TEST(Report, GivenEveryField_WhenSent_ThenItArrivesEqual) {
     r.clean_shutdown = true;
     r.standby = true;
     r.end_of_wal = Lsn(1);
+    r.volume_size = Bytes(1000);
+    r.volume_free = Bytes(100);
+    r.wal_size = Bytes(500);
+    r.rejoined = {RejoinedBy::Rewind, Epoch(6), Bytes(8192)};
     r.in_recovery = Known::Yes;
     r.writable = Known::No;
     r.written = Lsn(2);

@@ -1,0 +1,90 @@
+#include "operator/cluster_metrics.h"
+
+#include <algorithm>
+
+namespace matriarch::op {
+namespace {
+
+using telemetry::Labels;
+using telemetry::Sample;
+using telemetry::SampleType;
+
+class Writer {
+  public:
+    Writer(const ClusterKey& cluster, std::vector<Sample>& out)
+        : labels_{{"namespace", cluster.name_space}, {"cluster", cluster.name}}, out_(out) {}
+
+    void gauge(const char* name, const char* help, double value, const Labels& more = {}) {
+        Labels labels = labels_;
+        labels.insert(more.begin(), more.end());
+        out_.push_back({name, help, SampleType::Gauge, std::move(labels), value});
+    }
+
+  private:
+    const Labels labels_;
+    std::vector<Sample>& out_;
+};
+
+// Takes reads by the published routes.
+bool healthy(const std::optional<Routes>& routes, const std::string& instance) {
+    return routes && std::any_of(routes->slaves.begin(), routes->slaves.end(), [&](const auto& s) {
+               return s.instance.value == instance && s.state == RouteState::Ready;
+           });
+}
+
+void slave(Writer& w, const MemberStatus& m, const std::optional<Routes>& routes) {
+    const Labels replica{{"replica", m.name}};
+    w.gauge("db_replica_health", "1 while this slave takes reads.", healthy(routes, m.name),
+            replica);
+    w.gauge("postgresql_replica_up", "1 while this slave runs and streams.", m.ready, replica);
+    if (!m.lag_ms) return;  // of a silent one nothing is known
+    const double lag = static_cast<double>(*m.lag_ms) / 1000;
+    w.gauge("db_replica_lag_seconds", "Replay lag; 0 when caught up.", lag, replica);
+    w.gauge("postgresql_replica_lag_seconds", "Replay lag; 0 when caught up.", lag, replica);
+}
+
+void last_change(Writer& w, const ChangeOfMaster& change) {
+    w.gauge("matriarch_last_change_seconds",
+            "From the end of the last master that was replaced to the route to the next.",
+            static_cast<double>(change.duration_ms) / 1000);
+    // Absent: not known.
+    if (change.loss_bytes)
+        w.gauge("matriarch_last_change_loss_bytes",
+                "WAL that the last change of master lost, at most.",
+                static_cast<double>(*change.loss_bytes));
+}
+
+}  // namespace
+
+ClusterMetrics::ClusterMetrics(telemetry::Registry& registry) {
+    registry.add_collector([this](std::vector<Sample>& out) { collect(out); });
+}
+
+void ClusterMetrics::show(const ClusterKey& cluster, const ClusterStatus& status,
+                          const std::optional<Routes>& routes) {
+    std::vector<Sample> samples;
+    Writer w(cluster, samples);
+    for (const auto& member : status.members)
+        if (member.role == "slave") slave(w, member, routes);
+    w.gauge("matriarch_cluster_epoch", "Rises by one with every change of master.",
+            static_cast<double>(status.epoch));
+    for (const auto& condition : status.conditions)
+        w.gauge("matriarch_cluster_condition", "1 while this condition of the status is True.",
+                condition.status == kube::ConditionStatus::True, {{"type", condition.type}});
+    if (!status.history.empty()) last_change(w, status.history.front());
+    const std::lock_guard lock(mutex_);
+    samples_[cluster] = std::move(samples);
+}
+
+void ClusterMetrics::forget(const ClusterKey& cluster) {
+    const std::lock_guard lock(mutex_);
+    samples_.erase(cluster);
+}
+
+void ClusterMetrics::collect(std::vector<Sample>& out) const {
+    const std::lock_guard lock(mutex_);
+    for (const auto& [cluster, samples] : samples_)
+        out.insert(out.end(), samples.begin(), samples.end());
+}
+
+}  // namespace matriarch::op

@@ -1,0 +1,32 @@
+#include "operator/history.h"
+
+#include <algorithm>
+
+namespace matriarch::op {
+
+std::string loss_text(std::optional<Bytes> at_most) {
+    if (!at_most) return "not known: the old master's last WAL was not seen";
+    if (at_most->value == 0) return "none";
+    return "at most " + std::to_string(at_most->value) + " bytes of WAL";
+}
+
+std::optional<ChangeOfMaster> settle_loss(const std::vector<ChangeOfMaster>& history,
+                                          const InstanceName& instance, const Rejoined& rejoined) {
+    // A clone has no trace of what was there before.
+    if (rejoined.by != RejoinedBy::Following && rejoined.by != RejoinedBy::Rewind) return {};
+    const auto entry = std::find_if(history.begin(), history.end(), [&](const auto& change) {
+        return change.from == instance.value && change.to != instance.value &&
+               change.epoch <= static_cast<std::int64_t>(rejoined.epoch.value);
+    });
+    if (entry == history.end()) return {};
+    ChangeOfMaster exact = *entry;
+    exact.loss_bytes = static_cast<std::int64_t>(rejoined.diverged.value);
+    exact.loss = rejoined.diverged.value == 0
+                     ? loss_text(Bytes(0))
+                     : std::to_string(rejoined.diverged.value) + " bytes of WAL, kept aside by " +
+                           instance.value;
+    if (exact == *entry) return {};
+    return exact;
+}
+
+}  // namespace matriarch::op

@@ -1,0 +1,68 @@
+#include "operator/history.h"
+
+#include <gtest/gtest.h>
+
+namespace matriarch::op {
+namespace {
+
+ChangeOfMaster change(std::int64_t epoch, const char* from, const char* to,
+                      std::optional<Bytes> loss) {
+    ChangeOfMaster c;
+    c.epoch = epoch;
+    c.from = from;
+    c.to = to;
+    c.loss = loss_text(loss);
+    if (loss) c.loss_bytes = static_cast<std::int64_t>(loss->value);
+    return c;
+}
+
+const InstanceName kOld{"orders-1"};
+
+TEST(SettleLoss, GivenABound_WhenTheOldMasterWasRewound_ThenItBecomesExact) {
+    const std::vector history{change(6, "orders-2", "orders-3", Bytes(0)),
+                              change(5, "orders-1", "orders-2", Bytes(16384))};
+    const auto exact = settle_loss(history, kOld, {RejoinedBy::Rewind, Epoch(6), Bytes(8192)});
+    ASSERT_TRUE(exact);
+    EXPECT_EQ(exact->epoch, 5);
+    EXPECT_EQ(exact->loss_bytes, 8192);
+    EXPECT_EQ(exact->loss, "8192 bytes of WAL, kept aside by orders-1");
+    std::vector settled = history;
+    record_change(settled, *exact);
+    EXPECT_FALSE(settle_loss(settled, kOld, {RejoinedBy::Rewind, Epoch(6), Bytes(8192)}))
+        << "it is told once";
+}
+
+TEST(SettleLoss, GivenAnUnknownLoss_WhenTheOldMasterFollows_ThenNothingWasLost) {
+    const std::vector history{change(5, "orders-1", "orders-2", {})};
+    const auto exact = settle_loss(history, kOld, {RejoinedBy::Following, Epoch(5), Bytes(0)});
+    ASSERT_TRUE(exact);
+    EXPECT_EQ(exact->loss, "none");
+    EXPECT_EQ(exact->loss_bytes, 0);
+}
+
+TEST(SettleLoss, GivenNothingLostByProof_WhenTheOldMasterFollows_ThenThereIsNoNews) {
+    const std::vector history{change(5, "orders-1", "orders-2", Bytes(0))};
+    EXPECT_FALSE(settle_loss(history, kOld, {RejoinedBy::Following, Epoch(5), Bytes(0)}));
+}
+
+TEST(SettleLoss, GivenARejoinBeforeTheChange_WhenAsked_ThenItSettlesNothing) {
+    const std::vector history{change(7, "orders-1", "orders-2", {})};
+    EXPECT_FALSE(settle_loss(history, kOld, {RejoinedBy::Following, Epoch(5), Bytes(0)}));
+}
+
+TEST(SettleLoss, GivenANewClone_WhenAsked_ThenTheBoundStays) {
+    const std::vector history{change(5, "orders-1", "orders-2", Bytes(16384))};
+    EXPECT_FALSE(settle_loss(history, kOld, {RejoinedBy::Clone, Epoch(5), Bytes(0)}));
+    EXPECT_FALSE(settle_loss(history, kOld, {}));
+}
+
+TEST(SettleLoss, GivenAMasterThatWentOnItself_WhenItRejoinsLater_ThenThatEntryIsNotMeant) {
+    const std::vector history{change(6, "orders-1", "orders-1", Bytes(0)),
+                              change(5, "orders-1", "orders-2", Bytes(16384))};
+    const auto exact = settle_loss(history, kOld, {RejoinedBy::Rewind, Epoch(6), Bytes(8192)});
+    ASSERT_TRUE(exact);
+    EXPECT_EQ(exact->epoch, 5);
+}
+
+}  // namespace
+}  // namespace matriarch::op
