@@ -2,6 +2,7 @@
 // proof -> halt receivers -> rank -> CAS promoting -> promote and repoint -> verify -> CAS serving.
 #include <algorithm>
 
+#include "base/mutant.h"
 #include "decide/mandate.h"
 #include "decide/orders.h"
 #include "decide/ranking.h"
@@ -58,6 +59,7 @@ std::optional<Bytes> loss_at_switch(const Facts& f) {
 Order promote(const Facts& f) {
     Order o = order_for(f, *f.master, OrderKind::Promote, f.master->name.value);
     o.reserved = std::max(f.record->timeline, f.record->reserved);
+    if (mutant("reuse_timeline_numbers")) o.reserved = Timeline();
     empower(f, o);
     // The record in phase promoting is the stored form of the proof.
     Proof proof{f.record->proof.value_or(ProofKind::ConfirmedFence), f.record->former, PodUid(),
@@ -67,7 +69,7 @@ Order promote(const Facts& f) {
     if (former && former->report && former->report->fenced >= proof.epoch) {
         const Report& source = *former->report;
         proof.confirmed_by = source.incarnation;
-        if (f.fresh(*former) && source.timeline == f.record->timeline &&
+        if (f.fresh(*former) && !mutant("rescue_never") && source.timeline == f.record->timeline &&
             source.end_of_wal > f.master->report->position())
             o.rescue = Rescue{former->name, former->host,    former->address,
                               kAgentPort,   source.timeline, source.end_of_wal};
@@ -121,7 +123,7 @@ AuthorityRecord succeed(const Facts& f, const Candidate& winner, ProofKind proof
 
 // "None" needs proof: the end of the old master's WAL as its fence found it.
 std::optional<Bytes> loss_of(const Facts& f, const Candidate& winner) {
-    if (winner.former_master || winner.rescue) return Bytes(0);
+    if (winner.former_master || winner.rescue || mutant("loss_is_none")) return Bytes(0);
     const bool end_known = f.master && f.master->report && f.master->report->end_of_wal.known() &&
                            f.master->report->timeline == f.record->timeline;
     if (!end_known) return {};
@@ -377,6 +379,7 @@ Verdict replace_master(const Facts& f, Plan& plan) {
             break;
         case MasterState::Silent:
         case MasterState::Gone:
+            if (mutant("promote_the_silent")) return choose(f, plan, ProofKind::ConfirmedFence);
             plan.findings.push_back(
                 {"MasterServing", false, "MasterSilent",
                  name + " does not answer (" + std::string(to_string(f.master_state)) +
