@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/mutant.h"
 #include "decide/ranking.h"
 
 namespace matriarch::decide {
@@ -61,7 +62,8 @@ bool has_heir(const Facts& f) {
 std::optional<Granting> granting(const Facts& f, const Plan& plan) {
     const auto& record = *f.record;
     const bool ours = record.term == f.seen.term && !record.version.empty();
-    if (!ours || record.phase == Phase::Closing || ends_mandate(plan)) return {};
+    const bool closing = record.phase == Phase::Closing || ends_mandate(plan);
+    if (!ours || (closing && !mutant("grant_while_closing"))) return {};
     if (f.master == nullptr || !f.holds_record(*f.master)) return {};
     if (!f.master->clock_trouble.empty() || somebody_knows_more(f)) return {};
     return Granting{record.holder,   record.holder_pod, record.epoch,
@@ -108,7 +110,10 @@ std::optional<TimePoint> mandate_is_over(const Facts& f) {
     const auto& m = f.seen.mandate;
     if (f.record->phase != Phase::Closing || !m.term_written || !m.replaced) return {};
     auto last = std::max(*m.term_written, *m.replaced);
+    if (mutant("expiry_without_renewals")) last = *m.term_written;
     if (m.granted) last = std::max(last, *m.granted);
+    if (mutant("skip_expiry_wait")) return last;
+    if (mutant("short_expiry")) return last + milliseconds(f.record->longest_ttl()) * 3 / 4;
     return last + expiry_wait(f.record->longest_ttl());
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/mutant.h"
 #include "decide/mandate.h"
 #include "decide/synchronous.h"
 
@@ -127,12 +128,12 @@ std::optional<Candidate> consider(const Facts& f, const InstanceView& instance, 
     const bool newest = report.timeline == f.record->timeline;
     const bool forced = loss_is_accepted(f) && report.timeline < f.record->timeline &&
                         resolve(f, f.seen.spec.failover.target) == &instance;
-    if (!newest && !forced)
+    if (!newest && !forced && !mutant("compare_across_timelines"))
         return no("it is on timeline " + std::to_string(report.timeline.value) +
                   ", the cluster served from " + std::to_string(f.record->timeline.value));
     if (proof == ProofKind::Expiry)
         if (auto why = why_not_after_expiry(f, instance); !why.empty()) return no(std::move(why));
-    if (!newest) return c;  // INV-6: nothing is known of what it lacks
+    if (forced) return c;  // INV-6: nothing is known of what it lacks
     const Lsn have = reach(report);
     if (!c.former_master) c.rescue = find_rescue(f, instance, f.master);
     c.lacking = distance(c.rescue ? c.rescue->end : have, known_end(f));

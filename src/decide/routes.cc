@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/mutant.h"
 namespace matriarch::decide {
 namespace {
 
@@ -54,9 +55,9 @@ int weight_of(const Facts& f, int position) {
 }
 
 std::optional<MasterRoute> master_route(const Facts& f) {
-    const bool serves = f.record->phase == Phase::Serving &&
-                        f.master_state == MasterState::Serving && !f.master->address.empty() &&
-                        f.master->report->writable != Known::No;
+    const bool verified = f.record->phase == Phase::Serving || mutant("publish_before_verify");
+    const bool serves = verified && f.master_state == MasterState::Serving &&
+                        !f.master->address.empty() && f.master->report->writable != Known::No;
     if (serves)
         return MasterRoute{f.master->name, f.master->pod, f.master->host, f.master->address, 5432};
     if (f.record->phase == Phase::Closing) return {};  // nobody, until an expiry is proved
@@ -124,7 +125,7 @@ void compare_routes(const Facts& f, Plan& plan) {
         if (published->epoch == wanted.epoch) {
             if (published->same_content(wanted)) return;
             wanted.sequence = published->sequence + 1;
-        } else if (f.record->phase != Phase::Serving) {
+        } else if (f.record->phase != Phase::Serving && !mutant("publish_before_verify")) {
             return;  // the new epoch is published when its master is verified
         }
         // Slaves that stand still for a failover are no news.

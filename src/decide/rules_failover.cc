@@ -2,6 +2,7 @@
 // proof -> halt receivers -> rank -> CAS promoting -> promote and repoint -> verify -> CAS serving.
 #include <algorithm>
 
+#include "base/mutant.h"
 #include "decide/mandate.h"
 #include "decide/orders.h"
 #include "decide/ranking.h"
@@ -86,6 +87,7 @@ std::optional<Finding> lacks_too_much(const Facts& f, bool rescue_failed) {
 Order promote(const Facts& f) {
     Order o = order_for(f, *f.master, OrderKind::Promote, f.master->name.value);
     o.reserved = std::max(f.record->timeline, f.record->reserved);
+    if (mutant("reuse_timeline_numbers")) o.reserved = Timeline();
     empower(f, o);
     // The record in phase promoting is the stored form of the proof.
     Proof proof{f.record->proof.value_or(ProofKind::ConfirmedFence), f.record->former, PodUid(),
@@ -94,7 +96,8 @@ Order promote(const Facts& f) {
     proof.pod = f.record->former_pod;
     if (former && former->report && former->report->fenced >= proof.epoch)
         proof.confirmed_by = former->report->incarnation;
-    if (f.master->report->in_recovery != Known::No) o.rescue = find_rescue(f, *f.master, former);
+    if (f.master->report->in_recovery != Known::No && !mutant("rescue_never"))
+        o.rescue = find_rescue(f, *f.master, former);
     o.proof = std::move(proof);
     return o;
 }
@@ -149,7 +152,7 @@ AuthorityRecord succeed(const Facts& f, const Candidate& winner, ProofKind proof
 // "None" needs proof: the end of the old master's WAL as its fence found it.
 std::optional<Bytes> loss_of(const Facts& f, const Candidate& winner) {
     if (winner.instance->report->timeline != f.record->timeline) return {};
-    if (winner.former_master || winner.has_all_commits) return Bytes(0);
+    if (winner.former_master || winner.has_all_commits || mutant("loss_is_none")) return Bytes(0);
     const bool end_known = f.master && f.master->report && f.master->report->end_of_wal.known() &&
                            f.master->report->timeline == f.record->timeline;
     if (!end_known) return {};
@@ -466,6 +469,7 @@ Verdict replace_master(const Facts& f, Plan& plan) {
             break;
         case MasterState::Silent:
         case MasterState::Gone:
+            if (mutant("promote_the_silent")) return choose(f, plan, ProofKind::ConfirmedFence);
             plan.findings.push_back(
                 {"MasterServing", false, "MasterSilent",
                  name + " does not answer (" + std::string(to_string(f.master_state)) +

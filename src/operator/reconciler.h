@@ -21,7 +21,6 @@
 #include "operator/agent_channel.h"
 #include "operator/caches.h"
 #include "operator/cluster_metrics.h"
-#include "operator/https_wire.h"
 #include "operator/memory.h"
 #include "operator/object_keeper.h"
 #include "operator/record_store.h"
@@ -36,7 +35,7 @@ class Reconciler {
         kube::Client& client;
         std::vector<std::unique_ptr<Caches>>& caches;  // one per watched namespace
         AgentChannel& agents;
-        HttpsWire& wire;
+        AgentWire& wire;
         kube::EventRecorder& events;
         ClusterMetrics& metrics;
         const Clock& clock;
