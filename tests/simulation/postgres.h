@@ -77,6 +77,8 @@ class Postgres final : public agent::Instance {
     Result<std::uint64_t> start(agent::Role role, const agent::ConfigFiles& files) override;
     void stop_fast() override;
     void kill_all() override;
+    bool shut_down() override { return false; }  // senders are not modelled apart
+    bool alive(int) const override { return server_ != nullptr; }
     bool processes_left() override { return server_ != nullptr; }
     Status configure(const agent::ConfigFiles& files) override;
     Status reserve_timelines(Timeline current, Timeline reserved) override;
