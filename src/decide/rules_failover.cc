@@ -395,7 +395,9 @@ Verdict finish_promotion(const Facts& f, Plan& plan) {
     const bool slave = report.in_recovery == Known::Yes || report.standby ||
                        (report.order.kind == OrderKind::Promote && report.epoch == f.record->epoch);
     Order order = slave ? promote(f) : lead(f);
-    if (slave && failed(*f.master, order) && former_with_more(f, report.position()) != nullptr) {
+    const bool may_lose = f.seen.spec.failover.accept_data_loss;
+    if (slave && !may_lose && failed(*f.master, order) &&
+        former_with_more(f, report.position()) != nullptr) {
         give(f, plan, *f.master, give_up, "the WAL that it lacks can't be fetched");
         return Verdict::Decided;
     }

@@ -331,6 +331,16 @@ TEST_F(Promoting, GivenWalThatCantBeFetched_WhenTheOldMasterHasIt_ThenTheCandida
     EXPECT_EQ(order_to(plan, 1)->kind, OrderKind::Lead);
 }
 
+TEST_F(Promoting, GivenWalThatCantBeFetched_WhenItsLossIsAccepted_ThenTheCandidateGoesOn) {
+    s.seen.spec.failover.accept_data_loss = true;
+    s.report(2).received = s.report(2).replayed = Lsn(400);
+    s.obeyed(2, order_to(s.plan(), 2)->id.value, OrderState::Failed);
+    const auto plan = s.plan();
+    ASSERT_NE(order_to(plan, 2), nullptr);
+    EXPECT_EQ(order_to(plan, 2)->kind, OrderKind::Promote);
+    EXPECT_FALSE(order_to(plan, 2)->rescue.has_value());
+}
+
 TEST_F(Promoting, GivenAGivenUpCandidateThatWasPromoted_WhenFenced_ThenTheOldMasterDoesNotLead) {
     s.fenced(2);
     s.report(2).standby = false;
