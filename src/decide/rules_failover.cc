@@ -130,9 +130,20 @@ std::optional<Bytes> loss_of(const Facts& f, const Candidate& winner) {
     return winner.lacking;
 }
 
+// The fence is on disk, and its agent still looks for the end of the WAL: until that is known, a
+// slave that lacks something can't be told from one that has all.
+bool end_is_looked_for(const Facts& f) {
+    if (f.master == nullptr || !f.fresh(*f.master)) return false;
+    const Report& report = *f.master->report;
+    const bool over = report.fence_confirmed || report.end_of_wal.known() ||
+                      report.state == PostgresState::Running;
+    const auto& since = f.seen.master_failed_since;
+    return !over && (!since || f.now - *since < f.seen.spec.failover.rescue);
+}
+
 // A proof stands: choose and record the next master.
 Verdict choose(const Facts& f, Plan& plan, ProofKind proof) {
-    if (!receivers_are_down(f, plan)) return Verdict::Decided;
+    if (!receivers_are_down(f, plan) || end_is_looked_for(f)) return Verdict::Decided;
     Ranking ranking = rank(f, proof);
     if (change_requested(f)) {
         std::string refusal;
