@@ -171,6 +171,17 @@ Verdict choose(const Facts& f, Plan& plan, ProofKind proof) {
     return Verdict::Decided;
 }
 
+// The holder is here, unfenced, and nobody was promoted: grants go on in the same epoch, where it
+// was left.
+Verdict reopen(const Facts& f, Plan& plan) {
+    auto r = *f.record;
+    const bool verified = r.timeline_opened_by == r.epoch_id;
+    r.phase = verified ? Phase::Serving : Phase::Promoting;
+    plan.steps.push_back({WriteRecord{std::move(r)},
+                          f.record->holder.value + " answers before anybody was promoted"});
+    return Verdict::Decided;
+}
+
 // PostgreSQL ended on the master, its agent is here.
 Verdict end_of_master(const Facts& f, Plan& plan) {
     const Report& report = *f.master->report;
@@ -180,6 +191,7 @@ Verdict end_of_master(const Facts& f, Plan& plan) {
                                        [&](const auto* slave) { return may_take_over(f, *slave); });
     const bool automatic = f.seen.spec.failover.mode == FailoverMode::Automatic;
     if (!f.master->pod_ending && !change_requested(f) && !(automatic && successor)) {
+        if (f.record->phase == Phase::Closing) return reopen(f, plan);
         give(f, plan, *f.master, lead(f),
              automatic ? "no slave can take over" : "mode is manual: starts in place");
         return Verdict::Decided;
@@ -216,13 +228,8 @@ Verdict wait_for_expiry(const Facts& f, Plan& plan) {
     plan.recheck = milliseconds(500);
     const std::string& name = f.record->holder.value;
     if (f.master_state == MasterState::Fenced) return choose(f, plan, ProofKind::ConfirmedFence);
-    if (f.master_state == MasterState::Serving || f.master_state == MasterState::Starting) {
-        auto r = *f.record;
-        r.phase = Phase::Serving;
-        plan.steps.push_back(
-            {WriteRecord{std::move(r)}, name + " answers before anybody was promoted"});
-        return Verdict::Decided;
-    }
+    if (f.master_state == MasterState::Serving || f.master_state == MasterState::Starting)
+        return reopen(f, plan);
     if (f.master_state == MasterState::Ended) return end_of_master(f, plan);
     if (f.master_state == MasterState::Stuck) return end_stuck_master(f, plan);
     receivers_are_down(f, plan);
