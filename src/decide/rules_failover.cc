@@ -181,9 +181,21 @@ bool target_has_all(const Facts& f, ProofKind proof) {
            target->report->position() >= old.end_of_wal;
 }
 
+// The fence is on disk, and its agent still looks for the end of the WAL: until that is known, a
+// slave that lacks something can't be told from one that has all.
+bool end_is_looked_for(const Facts& f) {
+    if (f.master == nullptr || !f.fresh(*f.master)) return false;
+    const Report& report = *f.master->report;
+    const bool over = report.fence_confirmed || report.end_of_wal.known() ||
+                      report.state == PostgresState::Running;
+    const auto& since = f.seen.master_failed_since;
+    return !over && (!since || f.now - *since < f.seen.spec.failover.rescue);
+}
+
 // A proof stands: choose and record the next master.
 Verdict choose(const Facts& f, Plan& plan, ProofKind proof) {
-    if (!receivers_are_down(f, plan) && !target_has_all(f, proof)) return Verdict::Decided;
+    const bool still = receivers_are_down(f, plan) || target_has_all(f, proof);
+    if (!still || end_is_looked_for(f)) return Verdict::Decided;
     Ranking ranking = rank(f, proof);
     if (change_requested(f)) {
         std::string refusal = no_such_target(f);
@@ -246,6 +258,17 @@ Verdict replace_candidate(const Facts& f, Plan& plan) {
     return Verdict::Decided;
 }
 
+// The holder is here, unfenced, and nobody was promoted: grants go on in the same epoch, where it
+// was left.
+Verdict reopen(const Facts& f, Plan& plan) {
+    auto r = *f.record;
+    const bool verified = r.timeline_opened_by == r.epoch_id;
+    r.phase = verified ? Phase::Serving : Phase::Promoting;
+    plan.steps.push_back({WriteRecord{std::move(r)},
+                          f.record->holder.value + " answers before anybody was promoted"});
+    return Verdict::Decided;
+}
+
 // PostgreSQL ended on the master, its agent is here.
 Verdict end_of_master(const Facts& f, Plan& plan) {
     const Report& report = *f.master->report;
@@ -255,6 +278,7 @@ Verdict end_of_master(const Facts& f, Plan& plan) {
                                        [&](const auto* slave) { return may_take_over(f, *slave); });
     const bool automatic = f.seen.spec.failover.mode == FailoverMode::Automatic;
     if (!f.master->pod_ending && !change_requested(f) && !(automatic && successor)) {
+        if (f.record->phase == Phase::Closing) return reopen(f, plan);
         give(f, plan, *f.master, lead(f),
              automatic ? "no slave can take over" : "mode is manual: starts in place");
         return Verdict::Decided;
@@ -291,13 +315,8 @@ Verdict wait_for_expiry(const Facts& f, Plan& plan) {
     plan.recheck = milliseconds(500);
     const std::string& name = f.record->holder.value;
     if (f.master_state == MasterState::Fenced) return choose(f, plan, ProofKind::ConfirmedFence);
-    if (f.master_state == MasterState::Serving || f.master_state == MasterState::Starting) {
-        auto r = *f.record;
-        r.phase = Phase::Serving;
-        plan.steps.push_back(
-            {WriteRecord{std::move(r)}, name + " answers before anybody was promoted"});
-        return Verdict::Decided;
-    }
+    if (f.master_state == MasterState::Serving || f.master_state == MasterState::Starting)
+        return reopen(f, plan);
     if (f.master_state == MasterState::Ended) return end_of_master(f, plan);
     if (f.master_state == MasterState::Stuck) return end_stuck_master(f, plan);
     if (!administrators_word(f).empty()) return choose(f, plan, ProofKind::AdministratorsWord);

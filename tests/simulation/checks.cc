@@ -45,12 +45,24 @@ void Checks::acknowledges(const Postgres& server, std::uint64_t row) {
             world_.count("acknowledged after a thaw");
             return;
         }
+        if (same_instance_alone(server)) {
+            world_.count("acknowledged alone, by a new pod");
+            return;
+        }
         world_.violate("INV-1", server.place().name.value + " (" + server.place().pod.value +
                                     ") acknowledges a row, but " + why);
     }
     book_.push_back({row, false});
     last_acknowledged_ = world_.now();
     last_server_ = server.place().pod;
+}
+
+// Nobody else can be master: an instance without candidates goes on in whatever pod it is.
+bool Checks::same_instance_alone(const Postgres& server) const {
+    if (!record_ || record_->holder != server.place().name) return false;
+    const auto& state = server.place().volume.state;
+    return state && state->epoch == record_->epoch && state->candidates.known() &&
+           state->candidates.members.empty();
 }
 
 // --- INV-3 ------------------------------------------------------------------------------------
@@ -67,6 +79,19 @@ void Checks::replaces_data(const Postgres& server, const Postgres& source) {
         world_.violate("INV-3", server.place().name.value + " replaces its data by that of " +
                                     source.place().name.value + ", which is incomplete or older");
     world_.count("clones over data");
+}
+
+// PostgreSQL judges by numbers; whether it is one history, we know: what the slave has is the
+// beginning of what the upstream has, record by record.
+void Checks::begins_to_stream(const Postgres& slave, const Postgres& upstream) {
+    const auto& own = slave.data().wal;
+    const auto& source = upstream.data().wal;
+    const auto parts = std::mismatch(own.begin(), own.end(), source.begin(), source.end()).first;
+    if (parts == own.end()) return;
+    world_.violate("one history", slave.place().name.value + " streams from " +
+                                      upstream.place().name.value + ", but they part at " +
+                                      parts->end.str() + " on timeline " +
+                                      std::to_string(parts->timeline.value));
 }
 
 // --- what the API says ------------------------------------------------------------------------
@@ -181,6 +206,15 @@ std::string Checks::unrest_of_master(const AuthorityRecord& record) const {
     return "";
 }
 
+bool Checks::needs_a_person() const {
+    if (!record_) return false;
+    const auto found = kubelet_->machines().find(record_->holder);
+    if (found == kubelet_->machines().end()) return false;
+    const auto& machine = found->second;
+    const bool fenced = machine.volume.state && machine.volume.state->fenced >= record_->epoch;
+    return machine.pod != record_->holder_pod && !fenced;
+}
+
 std::string Checks::unrest() const {
     if (!record_) return "no record";
     if (record_->phase != Phase::Serving) return describe(*record_);
@@ -200,18 +234,6 @@ std::string Checks::unrest() const {
     for (const auto& slave : routes_->slaves)
         if (slave.state != RouteState::Ready) return slave.instance.value + " takes no reads";
     return "";
-}
-
-// Every slave's WAL is the beginning of the master's, record by record.
-void Checks::one_history() {
-    const auto& master = kubelet_->find(record_->holder)->volume.data.wal;
-    for (const auto& [name, machine] : kubelet_->machines()) {
-        const auto& wal = machine.volume.data.wal;
-        const auto common = std::min(wal.size(), master.size());
-        const auto length = static_cast<std::ptrdiff_t>(common);
-        if (!std::equal(wal.begin(), wal.begin() + length, master.begin()))
-            world_.violate("one history", name.value + " streams, but its WAL is another one");
-    }
 }
 
 }  // namespace matriarch::sim

@@ -29,15 +29,18 @@ class Checks final : public Witness {
     // Witness.
     void acknowledges(const Postgres& server, std::uint64_t row) override;
     void initializes(const Postgres& server) override;
+    void begins_to_stream(const Postgres& slave, const Postgres& upstream) override;
     void replaces_data(const Postgres& server, const Postgres& source) override;
 
     const std::optional<AuthorityRecord>& record() const { return record_; }
     const std::optional<Routes>& routes() const { return routes_; }
 
+    // The master's pod is gone for good and nobody knows whether it still acknowledges: only an
+    // administrator's word helps where no candidate may lead after an expiry.
+    bool needs_a_person() const;
     // What is missing until all is well; empty: nothing.
     std::string unrest() const;
     // At the end, in a calm cluster.
-    void one_history();
     void losses_as_reported();
     // No acknowledged row may be lost at all.
     void forbid_loss() { loss_forbidden_ = true; }
@@ -54,6 +57,7 @@ class Checks final : public Witness {
     void reports_changed(const Json& cluster);
     void count_lost(const AuthorityRecord& serving);
     std::string why_not_its_right(const Postgres& server) const;
+    bool same_instance_alone(const Postgres& server) const;
     std::string unrest_of_master(const AuthorityRecord& record) const;
 
     World& world_;

@@ -25,7 +25,7 @@ struct Request {
     std::uint64_t seeds = 100, from = 1;
     std::optional<Profile> profile;
     unsigned jobs = 1;
-    bool stop_at_first = false;
+    std::string_view mutant;  // switched on; seeds that break without it as well don't count
 };
 
 struct Total {
@@ -72,10 +72,15 @@ void absorb(Total& total, const std::string& line) {
         // First, so that a crash can be laid at the seed's door.
         const std::string begins = "begin|" + std::to_string(options.seed) + "\n";
         if (write(out, begins.data(), begins.size()) < 0) _exit(1);
-        const Outcome outcome = simulate(options);
+        Outcome outcome = simulate(options);
+        if (outcome.violation && !request.mutant.empty()) {
+            switch_on_mutant("");
+            if (simulate(options).violation) outcome.violation.reset();
+            switch_on_mutant(request.mutant);
+        }
         const std::string line = encode(outcome);
         if (write(out, line.data(), line.size()) < 0) _exit(1);
-        if (outcome.violation && request.stop_at_first) break;
+        if (outcome.violation && !request.mutant.empty()) break;
     }
     _exit(0);
 }
@@ -167,7 +172,7 @@ int run_mutants(Request request, const std::string& only) {
     for (const auto& mutant : kMutants) {
         if (!only.empty() && mutant.name != only) continue;
         switch_on_mutant(mutant.name);
-        request.stop_at_first = true;
+        request.mutant = mutant.name;
         request.profile = mutant.profile;
         const Total total = run_all(request);
         const bool found = !total.broken.empty();

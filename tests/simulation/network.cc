@@ -4,6 +4,9 @@ namespace matriarch::sim {
 namespace {
 
 constexpr Duration kFastest = std::chrono::microseconds(150);
+constexpr Duration kResend = milliseconds(200);  // TCP: the first time, then twice as long
+constexpr int kAttempts = 7;
+constexpr int kGivenUp = 20;  // per cent: its connection breaks before
 // Clocks differ from the world's by less than half of the 4 % that two of them may differ by.
 constexpr std::int64_t kRatePpm = 19'000;
 
@@ -32,11 +35,21 @@ void Network::heal(HostId from, HostId to) {
 }
 
 void Network::send(HostId from, HostId to, Call call) {
+    try_to_send(from, to, std::make_shared<Call>(std::move(call)), 0);
+}
+
+void Network::try_to_send(HostId from, HostId to, std::shared_ptr<Call> call, int attempt) {
     const Duration wait = delay();
     const bool lost = loss_ > 0 && world_.chance(loss_);
-    if (lost || !open(from, to)) return;
-    world_.after(wait, [this, to, call = std::move(call)] {
-        if (host(to).on) call();
+    if (!lost && open(from, to)) {
+        world_.after(wait, [this, to, call] {
+            if (host(to).on) (*call)();
+        });
+        return;
+    }
+    if (attempt == kAttempts || !host(from).on || world_.chance(kGivenUp)) return;
+    world_.after(kResend * (1 << attempt), [this, from, to, call, attempt] {
+        if (host(from).on) try_to_send(from, to, call, attempt + 1);
     });
 }
 

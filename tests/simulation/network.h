@@ -1,7 +1,8 @@
 // Network: hosts, and whether and how fast a message gets from one to another.
 //
-// Directed: a path may be cut one way. What meets a cut, or bad luck in a lossy period, is lost and
-// nobody is told; those who would send again (a watch, a stream of WAL) do it themselves.
+// Directed: a path may be cut one way. What meets a cut, or bad luck in a lossy period, is sent
+// again as TCP does it, so it may arrive long after its sender has given it up; or it is lost, and
+// nobody is told.
 #pragma once
 
 #include <memory>
@@ -42,6 +43,8 @@ class Network {
     void lose(int percent) { loss_ = percent; }
 
   private:
+    void try_to_send(HostId from, HostId to, std::shared_ptr<Call> call, int attempt);
+
     World& world_;
     std::vector<Host> hosts_;
     std::multiset<std::pair<HostId, HostId>> cuts_;

@@ -157,7 +157,7 @@ void Postgres::close_links() {
 
 void Postgres::die(const std::string& how) {
     if (server_) ended(how);
-    end_jobs("killed");
+    end_tools();
 }
 
 void Postgres::vanish() {

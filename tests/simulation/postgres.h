@@ -50,6 +50,7 @@ class Witness {
     virtual ~Witness() = default;
     virtual void acknowledges(const Postgres& server, std::uint64_t row) = 0;
     virtual void initializes(const Postgres& server) = 0;
+    virtual void begins_to_stream(const Postgres& slave, const Postgres& upstream) = 0;
     virtual void replaces_data(const Postgres& server, const Postgres& source) = 0;
 };
 
@@ -189,7 +190,7 @@ class Postgres final : public agent::Instance {
     Result<agent::JobOutput> result(const agent::CheckpointJob& job);
     Result<agent::JobOutput> result(const agent::MeasureJob& job);
     Result<Postgres*> upstream_of(const Upstream& upstream);
-    void end_jobs(const char* why);
+    void end_tools();
 
     const Place place_;
     const std::shared_ptr<Process> agent_;

@@ -71,10 +71,21 @@ void Postgres::cancel(agent::JobId id) {
     deliver_soon(agent::JobEnded{id, make_error(ErrorKind::Cancelled, "the job was stopped")});
 }
 
-void Postgres::end_jobs(const char* why) {
-    for (auto& [id, job] : std::exchange(jobs_, {})) {
-        *job.wanted = false;
-        deliver_soon(agent::JobEnded{id, failed(why)});
+// Those that are processes; the others are threads of the agent.
+void Postgres::end_tools() {
+    for (auto job = jobs_.begin(); job != jobs_.end();) {
+        const auto& work = job->second.job;
+        const bool tool = std::holds_alternative<agent::InitializeJob>(work) ||
+                          std::holds_alternative<agent::CloneJob>(work) ||
+                          std::holds_alternative<agent::RewindJob>(work) ||
+                          std::holds_alternative<agent::ValidateJob>(work);
+        if (!tool) {
+            ++job;
+            continue;
+        }
+        *job->second.wanted = false;
+        deliver_soon(agent::JobEnded{job->first, failed("killed")});
+        job = jobs_.erase(job);
     }
 }
 

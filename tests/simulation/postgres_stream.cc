@@ -101,6 +101,7 @@ void Postgres::accept(const std::shared_ptr<Link>& link) {
     link->heard_below = world().now();
     if (!received_.known()) received_ = Lsn(files().end().value / kSegment * kSegment);
     tell("streams from " + link->upstream->place_.name.value);
+    place_.witness.begins_to_stream(*this, *link->upstream);
     probe_soon(milliseconds(5));
     answer_upstream(link);
 }
@@ -113,7 +114,9 @@ void Postgres::pump_all() {
 }
 
 void Postgres::pump(const std::shared_ptr<Link>& link) {
-    if (link->pumping || !link->open_above || link->sent >= files().synced_end()) return;
+    // The slave says first from where.
+    if (link->pumping || !link->open_above || !link->sent.known()) return;
+    if (link->sent >= files().synced_end()) return;
     link->pumping = true;
     server_->after(place_.net.delay(), [this, link] { send_wal(link); });
 }

@@ -15,7 +15,7 @@ constexpr Duration kFounding = seconds(60);  // until a new cluster serves with 
 constexpr Duration kRest = seconds(180);
 constexpr Duration kCalm = seconds(10);
 constexpr std::uint64_t kCalmWrites = 60;  // of the API: leases are renewed each second
-constexpr std::uint64_t kCalmReconciles = 60;
+constexpr std::uint64_t kCalmReconciles = 120;
 
 class Run {
   public:
@@ -52,11 +52,10 @@ class Run {
         Faults faults(
             {world_, net_, api_, weather_, kubelet_, operators, checks_, api_host_, client_host_},
             profile());
-        faults.begin(world_.now() + world_.between(seconds(30), seconds(400)));
+        faults.begin(world_.now() + world_.between(seconds(20), seconds(120)));
         while (!faults.over() && !world_.violation()) world_.run_until(world_.now() + seconds(1));
         rests_within(kRest, "after the last fault");
         stays_calm();
-        if (!world_.violation()) checks_.one_history();
         if (!world_.violation()) checks_.losses_as_reported();
         return {options_.seed, world_.trace_hash(), world_.violation(), world_.now(),
                 world_.counts()};
@@ -112,12 +111,16 @@ class Run {
             world_.run_until(world_.now() + milliseconds(500));
             unrest = checks_.unrest();
         }
-        if (!unrest.empty() && !world_.violation()) world_.violate("rest", when + ": " + unrest);
+        if (unrest.empty() || world_.violation()) return;
+        stuck_ = checks_.needs_a_person();
+        if (!stuck_) return world_.violate("rest", when + ": " + unrest);
+        world_.tell("rest", "an administrator's word is needed: " + unrest);
+        world_.count("ended in need of a person");
     }
 
     // Nothing happens, so nearly nothing is done.
     void stays_calm() {
-        if (world_.violation()) return;
+        if (world_.violation() || stuck_) return;
         world_.run_until(world_.now() + seconds(5));
         const auto counted = [this](const char* name) {
             const auto found = world_.counts().find(name);
@@ -145,6 +148,7 @@ class Run {
     const ApiAccess access_;
     Kubelet kubelet_;
     const HostId client_host_;
+    bool stuck_ = false;
 };
 
 }  // namespace

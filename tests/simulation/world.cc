@@ -52,6 +52,7 @@ void World::tell(std::string_view who, const std::string& what) {
 }
 
 void World::murmur(std::string_view line) const {
+    line.remove_prefix(std::min(line.find(' '), line.size()));  // the machine's own time
     if (story_)
         printf("%9.3f    . %.*s\n", static_cast<double>(to_ms(now_)) / 1000,
                static_cast<int>(line.size()), line.data());
