@@ -1,0 +1,68 @@
+"""What is measured: each event, the budget of its outage, how it is brought about, and by how much
+the peer must be slower.
+
+Here an event is a case of the gauntlet; the peer's is a method of patroni_cluster.Faults.
+"""
+
+import time
+from dataclasses import dataclass
+
+from arena import DISK_SPEC
+from case import CASES, Case
+from cases import network, operator, process  # noqa: F401  (they register their cases)
+from expect import FROZEN, NODE, POD_DELETED, failover
+
+
+@dataclass(frozen=True)
+class Event:
+    key: str
+    case: Case
+    peer: str = ""  # its fault at the peer; none: the peer, without nodes and pods, has no such event
+    goal: int = 0  # the peer's p50 over ours, at least
+    may_lose: bool = False  # without synchronous replication
+    from_fault: bool = False  # an open session does not notice: the outage is that of new ones
+    peer_most: int = 1000  # runs at the peer, where each takes long and tells the same
+    cause: str = ""  # why its budget or its goal is missed
+
+    @property
+    def title(self):
+        return self.case.title
+
+    @property
+    def bounds(self):
+        return self.case.expect.bounds
+
+
+def pod_deleted(run):
+    run.cluster.delete_pod(run.master)
+    yield
+
+
+def node_cut(run):
+    with run.machine.node(run.node(run.master), "cut", "heal"):
+        yield
+        time.sleep(2)  # nobody changes his mind during the same cut
+
+
+def disk_stalled(run):
+    with run.arena.stalled_disk(run.master):
+        yield
+
+
+POD = Case("pod", "pod of the master deleted", failover(POD_DELETED), pod_deleted)
+CUT = Case("cut", "node of the master cut off", failover(NODE, lost="reported", ready=180), node_cut)
+STALL = Case("stall", "disk of the master stalled", failover(FROZEN, lost="reported", ready=180), disk_stalled,
+             spec=DISK_SPEC)
+
+EVENTS = [
+    Event("postmaster-killed", CASES["1"], peer="postmaster_killed", goal=15),
+    Event("container-killed", CASES["6"]),
+    Event("pod-deleted", POD),
+    Event("node-off", CASES["12"], peer="node_killed", goal=6, may_lose=True),
+    Event("node-cut", CUT, peer="node_frozen", may_lose=True),
+    Event("node-and-leader-off", CASES["13"], may_lose=True),
+    Event("postmaster-frozen", CASES["3"], peer="postmaster_frozen", from_fault=True, peer_most=3),
+    Event("switchover", CASES["50"], peer="switchover", goal=4),
+    # Last: its disks are of another kind, so the cluster is made anew for it.
+    Event("disk-stalled", STALL, may_lose=True),
+]
