@@ -114,6 +114,6 @@ class Results:
 
     def circumstances(self):
         facts = self.facts
-        commits = sorted({one.commit for one in self.samples})
+        commits = sorted({one.commit for one in self.samples} or {facts["commit"]})
         return (f"{facts['date']}, commit {', '.join(commits)}, {facts['machine']}; "
                 f"{facts.get('peer', 'Patroni: not run')}; {load_words([one.load for one in self.samples])}.")
