@@ -24,9 +24,10 @@ Lost is an acknowledged id that is not in the table afterwards; replication is a
 the master changed and the epoch rose. Of less than 100 runs the p99 is the longest one."""
 
 STEPS_TEXT = """\
-Medians in milliseconds. *noticed*: from the last acknowledged row until the operator knew; *closing*: until the record
-let the mandate run out; *chosen*: until the next master was recorded, with the proof that the old one is over;
-*promoted*: until it accepted writes, from where on clients with the URI go on; *published*: until the routes said so."""
+Medians in milliseconds. *noticed*: from the last acknowledged row until the operator knew (below zero where it knew
+before the writing ended); *closing*: until the record let the mandate run out; *chosen*: until the next master was
+recorded, with the proof that the old one is over; *promoted*: until it accepted writes, from where on clients with the
+URI go on; *published*: until the routes said so."""
 
 PEER_TEXT = """\
 Patroni, etcd and three PostgreSQL are plain processes on ports of 127.0.0.1, without Kubernetes, network or TLS: a killed
@@ -64,10 +65,9 @@ class Results:
         rows = [["event", "budget ms p50 / p99", "runs", "by URI ms p50 / p99", "by Service ms p50 / p99",
                  "rows acknowledged", "lost", "verdict"]]
         for one in self.ours():
-            missed = list(one.missed())
             rows.append([one.event.title, f"{one.event.bounds.p50:,} / {one.event.bounds.p99:,}", str(len(one.samples)),
                          spread(one.uri), spread(one.service), f"{one.acknowledged:,}", str(one.lost),
-                         f"MISSED: {'; '.join(missed)}" if missed else "kept"])
+                         "MISSED" if any(one.missed()) else "kept"])
         return rows
 
     def step_table(self):
@@ -96,21 +96,24 @@ class Results:
                 cause = one.event.cause or "not found yet; the steps above show where the time goes."
                 yield f"- {one.event.title}: {'; '.join(words)}. Cause: {cause}"
 
+    def missed_lines(self):
+        return list(self.missed()) or ["None."]
+
     # Whole texts.
 
     def text(self):
         parts = [("write outages against their budgets", self.budget_table()), ("steps, p50 in ms", self.step_table()),
                  ("Patroni", self.ratio_table())]
-        return "\n\n".join(f"{title}\n{aligned(rows)}" for title, rows in parts if len(rows) > 1)
+        tables = [f"{title}\n{aligned(rows)}" for title, rows in parts if len(rows) > 1]
+        return "\n\n".join([*tables, "goals that are missed\n" + "\n".join(self.missed_lines()), self.circumstances()])
 
     def markdown(self):
-        missed = list(self.missed()) or ["None."]
         return "\n".join([
             INTRODUCTION, "", self.circumstances(), "", METHOD, "",
             "## Budgets", "", *markdown_table(self.budget_table()), "",
             "## Where the time goes", "", STEPS_TEXT, "", *markdown_table(self.step_table()), "",
             "## Patroni", "", PEER_TEXT, "", *markdown_table(self.ratio_table()), "",
-            "## Goals that are missed", "", *missed]) + "\n"
+            "## Goals that are missed", "", *self.missed_lines()]) + "\n"
 
     def circumstances(self):
         facts = self.facts

@@ -121,8 +121,7 @@ def main():
     except KeyboardInterrupt:
         say("interrupted")
         status = 1
-    say(f"\n{bench.results.text()}\n\n{bench.results.circumstances()}")
-    say("\n".join(["", "Goals that are missed:", *(list(bench.results.missed()) or ["none"])]))
+    say(f"\n{bench.results.text()}")
     return status
 
 

@@ -1,6 +1,6 @@
 """From samples to figures: percentiles, budgets kept or missed, and ratios. Pure."""
 
-from report import percentile
+from report import percentile, spread
 
 # The order in which they happen; a fault without a certain step has no such column filled.
 STEPS = ("noticed", "closing", "chosen", "promoted", "published")
@@ -33,10 +33,9 @@ class Figures:
         bounds = self.event.bounds
         more = bounds.by_service - bounds.p99  # by Service that much worse is allowed
         for values, name, extra in ((self.uri, "URI", 0), (self.service, "Service", more)):
-            for share, word, limit in ((0.5, "p50", bounds.p50), (0.99, "p99", bounds.p99)):
-                found = percentile(values, share)
-                if found is not None and found > limit + extra:
-                    yield f"{word} by {name} {found:,} ms, budget {limit + extra:,} ms"
+            limits = bounds.p50 + extra, bounds.p99 + extra
+            if values and (percentile(values, 0.5) > limits[0] or percentile(values, 0.99) > limits[1]):
+                yield f"by {name} {spread(values)} ms, budget {limits[0]:,} / {limits[1]:,} ms"
         if self.lost and not self.event.may_lose:
             yield f"{self.lost} acknowledged rows lost, budget 0"
         not_counted = len(self.every) - len(self.samples)
