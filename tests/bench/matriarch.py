@@ -4,6 +4,7 @@ import contextlib
 import time
 
 from arena import DISK_MB, Arena
+from calm import wait_calm
 from kube import wait_for
 from run import BASELINE_ROWS, Run
 from sample import Sample, outage_of
@@ -55,6 +56,7 @@ class Measurement(Run):
             for one in self.writers:
                 one.wait_acknowledged(BASELINE_ROWS)
             time.sleep(self.random.uniform(0, 1))  # in no step with anybody's clock
+            self.sample.idle = wait_calm()
             self.fault_wall = time.time()
             try:
                 self.faults_and_outcomes()

@@ -5,6 +5,7 @@ import random
 import time
 from dataclasses import dataclass
 
+from calm import wait_calm
 from kube import KubeError, WaitFailed, wait_for
 from local_writer import LocalWriter
 from patroni_cluster import Faults, PatroniCluster
@@ -65,6 +66,7 @@ class Peer:
             writer.wait_acknowledged(BASELINE_ROWS)
             # Its outages depend on where in its loop the fault meets it.
             time.sleep(random.uniform(0, self.cluster.dcs["loop_wait"]))
+            sample.idle = wait_calm()
             fault = time.time()
             with getattr(Faults(self.cluster), event.peer)(leader):
                 ended = self.wait_outage(writer, fault)

@@ -101,11 +101,8 @@ def summary(rows):
 
 
 def busy(rows):
-    return load_words([one.load for row in rows for one in row.results])
-
-
-def load_words(loads):
     """The machine's own load: outages of a machine that is busy with other things are its own."""
+    loads = [one.load for row in rows for one in row.results]
     return f"load during the runs {percentile(loads, 0.5):.1f} (p50), {max(loads):.1f} (most)" if loads else "no runs"
 
 
