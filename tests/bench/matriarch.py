@@ -56,7 +56,7 @@ class Measurement(Run):
             for one in self.writers:
                 one.wait_acknowledged(BASELINE_ROWS)
             time.sleep(self.random.uniform(0, 1))  # in no step with anybody's clock
-            self.sample.idle = wait_calm()
+            self.sample.free = wait_calm()
             self.fault_wall = time.time()
             try:
                 self.faults_and_outcomes()

@@ -66,7 +66,7 @@ class Peer:
             writer.wait_acknowledged(BASELINE_ROWS)
             # Its outages depend on where in its loop the fault meets it.
             time.sleep(random.uniform(0, self.cluster.dcs["loop_wait"]))
-            sample.idle = wait_calm()
+            sample.free = wait_calm()
             fault = time.time()
             with getattr(Faults(self.cluster), event.peer)(leader):
                 ended = self.wait_outage(writer, fault)

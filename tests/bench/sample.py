@@ -21,7 +21,7 @@ class Sample:
     lost: int = 0
     steps: dict = field(default_factory=dict)  # name -> milliseconds
     load: float = 0.0
-    idle: float = 0.0  # share of the machine, just before the fault
+    free: float = 0.0  # share of the machine, just before the fault
     seconds: float = 0.0
     at: str = field(default_factory=lambda: time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()))
     commit: str = ""
@@ -34,7 +34,7 @@ class Sample:
         steps = ", ".join(f"{name} {took:,}" for name, took in self.steps.items())
         return (f"out {ms(self.uri)} by URI" + (f", {ms(self.service)} by Service" if self.service is not None else "")
                 + f"; {self.acknowledged:,} rows, {self.lost} lost; {'' if self.changed else 'same master; '}"
-                + (f"{steps}; " if steps else "") + f"{self.seconds:.0f} s, machine {self.idle:.0%} idle"
+                + (f"{steps}; " if steps else "") + f"{self.seconds:.0f} s, machine {self.free:.0%} free"
                 + ("" if self.counts else "; DOES NOT COUNT")
                 + "".join(f"\n      {trouble[:400]}" for trouble in self.troubles))
 
