@@ -121,7 +121,7 @@ class Results:
         commits = sorted({one.commit for one in self.samples if one.system == matriarch.NAME} or {facts["commit"]})
         return (f"{facts['date']}, commit {', '.join(commits)}, {facts['machine']}; "
                 f"{facts.get('peer', 'Patroni: not run')}; "
-                f"{calm_words(self.samples)}.")
+                f"{calm_words(self.samples)}. {facts.get('note', '')}".strip())
 
 
 def calm_words(samples):

@@ -11,6 +11,7 @@ from arena import DISK_SPEC
 from case import CASES, Case
 from cases import network, operator, process  # noqa: F401  (they register their cases)
 from expect import CONTAINER, FROZEN, NODE, POD_DELETED, failover
+from kube import wait_for
 
 
 @dataclass(frozen=True)
@@ -35,10 +36,11 @@ class Event:
 
 def container_killed(run):
     """A new pod for the next time: the kubelet holds a container back that died twice."""
-    former = run.master
-    run.crash_container(former)
+    former = run.pod(run.master)
+    run.crash_container(run.master)
     yield
-    run.cluster.delete_pod(former)
+    run.cluster.delete_pod(run.master)
+    wait_for("a new pod", lambda: (run.pod(run.master) or former)["metadata"]["uid"] != former["metadata"]["uid"], 60)
 
 
 def pod_deleted(run):

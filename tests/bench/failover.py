@@ -46,6 +46,7 @@ def options():
     parser.add_argument("--runs", type=int, default=20)
     parser.add_argument("--add", action="store_true")
     parser.add_argument("--write-docs", action="store_true")
+    parser.add_argument("--note", help="what else is to be known of the machine; it is told with the results")
     parser.add_argument("--list", action="store_true")
     parser.add_argument("--image", default=os.environ.get("IMAGE"), help="an image of the lab's store, instead of a build")
     chosen = parser.parse_args()
@@ -68,7 +69,8 @@ class Bench:
     def __init__(self, chosen):
         self.chosen, self.plan = chosen, plan(chosen)
         known = Results.read(RESULTS) if chosen.add and RESULTS.exists() else Results()
-        self.results = Results(known.samples, known.facts | circumstances(chosen.image))
+        facts = known.facts | circumstances(chosen.image) | ({"note": chosen.note} if chosen.note else {})
+        self.results = Results(known.samples, facts)
         self.total = sum(runs for wanted in self.plan.values() for _, runs in wanted)
         self.done, self.began = 0, time.monotonic()
 
