@@ -126,5 +126,5 @@ class Results:
 
 def calm_words(samples):
     shares = [one.free for one in samples if one.system == matriarch.NAME]
-    return (f"{percentile(shares, 0.5):.0%} of it free just before the fault (p50), {min(shares):.0%} at least"
+    return (f"free just before the fault: {percentile(shares, 0.5):.0%} (p50), {min(shares):.0%} at least"
             if shares else "no runs of ours")
