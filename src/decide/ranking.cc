@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "base/mutant.h"
 #include "decide/mandate.h"
 
 namespace matriarch::decide {
@@ -87,7 +86,7 @@ std::optional<Candidate> consider(const Facts& f, const InstanceView& instance, 
         if (report.state != PostgresState::Running || report.in_recovery != Known::Yes)
             return no("it is not running as a slave");
     }
-    if (report.timeline != f.record->timeline && !mutant("compare_across_timelines"))
+    if (report.timeline != f.record->timeline)
         return no("it is on timeline " + std::to_string(report.timeline.value) +
                   ", the cluster served from " + std::to_string(f.record->timeline.value));
     if (proof == ProofKind::Expiry)

@@ -59,7 +59,6 @@ std::optional<Bytes> loss_at_switch(const Facts& f) {
 Order promote(const Facts& f) {
     Order o = order_for(f, *f.master, OrderKind::Promote, f.master->name.value);
     o.reserved = std::max(f.record->timeline, f.record->reserved);
-    if (mutant("reuse_timeline_numbers")) o.reserved = Timeline();
     empower(f, o);
     // The record in phase promoting is the stored form of the proof.
     Proof proof{f.record->proof.value_or(ProofKind::ConfirmedFence), f.record->former, PodUid(),
