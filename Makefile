@@ -10,11 +10,11 @@ export PATH := $(PATH):/usr/local/go/bin:/usr/lib/go/bin
 export PYTHONDONTWRITEBYTECODE = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build unit integration e2e test demo demo-down gauntlet sanitize format format-check \
-        lint image manifests manifests-check clean
+.PHONY: help setup build unit integration e2e test simulate simulate-mutants demo demo-down gauntlet \
+        sanitize format format-check lint image manifests manifests-check clean
 
 help: ## Show this list
-	@awk -F ':[^#]*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':[^#]*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-17s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## Install the packages that building and testing need (Debian; root or sudo)
 	@tests/setup.sh
@@ -34,10 +34,22 @@ e2e: ## Run the tests on three real nodes: Helm install, faults (MATRIARCH_KEEP=
 	@tests/setup.sh all
 	@$(PYTHON) $(TOOLS)/run_tests.py e2e
 
+simulate: ## Simulate faults from seeds (SEEDS=1000 FROM=1 PROFILE=network), or tell one story (SEED=42)
+	@tests/setup.sh build
+	@$(TOOLS)/build.sh $(PRESET) $(JOBS) simulate
+	@build/$(PRESET)/tests/simulation/simulate $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),1000)) \
+		$(if $(FROM),--from $(FROM)) $(if $(PROFILE),--profile $(PROFILE)) --jobs $(JOBS)
+
+simulate-mutants: ## Switch on one fault of the protocol after the other: each must be found (SEEDS=200 MUTANT=name)
+	@tests/setup.sh build
+	@$(TOOLS)/build.sh mutants $(JOBS) simulate
+	@build/mutants/tests/simulation/simulate --mutants --seeds $(or $(SEEDS),200) --jobs $(JOBS) \
+		$(if $(FROM),--from $(FROM)) $(if $(MUTANT),--mutant $(MUTANT))
+
 test: ## Run every tier of tests
 	@tests/setup.sh all
 	@$(TOOLS)/build.sh dev $(JOBS)
-	@$(PYTHON) $(TOOLS)/run_tests.py unit integration e2e
+	@$(PYTHON) $(TOOLS)/run_tests.py unit simulation integration e2e
 
 demo: ## Install on a real Kubernetes, lose the master, and watch (KUBECONFIG and IMAGE, or a local one)
 	@tests/setup.sh lab

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "base/mutant.h"
+
 namespace matriarch::agent {
 namespace {
 
@@ -37,7 +39,7 @@ std::optional<std::string> Mandate::take(const Grant& grant, TimePoint now) {
     granted_ = true;
     // Whoever granted after we saw the record close has opened it again.
     if (closed_ && reading >= *closed_) closed_.reset();
-    prolong(reading, grant.ttl, MandateSource::Grant);
+    prolong(mutant("mandate_from_arrival") ? now : reading, grant.ttl, MandateSource::Grant);
     return {};
 }
 
@@ -132,7 +134,7 @@ bool Mandate::holds(TimePoint now) const {
 }
 
 TimePoint Mandate::deadline() const {
-    if (alone()) return TimePoint::max();
+    if (alone() || mutant("mandate_never_ends")) return TimePoint::max();
     return rejected_ ? TimePoint() : deadline_;
 }
 

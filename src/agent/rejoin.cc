@@ -1,5 +1,7 @@
 #include "agent/rejoin.h"
 
+#include "base/mutant.h"
+
 namespace matriarch::agent {
 
 Rejoin choose_rung(const DataFacts& data, const postgres::UpstreamFacts& upstream) {
@@ -24,7 +26,8 @@ Rejoin choose_rung(const DataFacts& data, const postgres::UpstreamFacts& upstrea
     out.fork_timeline = fork->timeline;
     out.fork = fork->at;
     const bool same_timeline = data.timeline == upstream.position.timeline;
-    if (fork->timeline == data.timeline && (fork->at >= data.end_of_wal || same_timeline)) {
+    const bool ahead = fork->at < data.end_of_wal && !same_timeline;
+    if (mutant("follow_what_diverged") || (fork->timeline == data.timeline && !ahead)) {
         // On one and the same timeline there is one history; the upstream may be the one behind
         // when it is itself a slave.
         out.rung = Rejoin::Rung::Follow;

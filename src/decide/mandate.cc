@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/mutant.h"
 #include "decide/ranking.h"
 
 namespace matriarch::decide {
@@ -98,7 +99,10 @@ std::optional<TimePoint> mandate_is_over(const Facts& f) {
     const auto& m = f.seen.mandate;
     if (f.record->phase != Phase::Closing || !m.term_written || !m.replaced) return {};
     auto last = std::max(*m.term_written, *m.replaced);
+    if (mutant("expiry_without_renewals")) last = *m.term_written;
     if (m.granted) last = std::max(last, *m.granted);
+    if (mutant("skip_expiry_wait")) return last;
+    if (mutant("short_expiry")) return last + milliseconds(f.record->ttl) * 3 / 4;
     return last + expiry_wait(f.record->ttl);
 }
 

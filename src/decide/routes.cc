@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "base/mutant.h"
+
 namespace matriarch::decide {
 namespace {
 
@@ -58,6 +60,8 @@ std::optional<MasterRoute> master_route(const Facts& f) {
                         f.master_state == MasterState::Serving && !f.master->address.empty() &&
                         f.master->report->writable != Known::No;
     if (serves)
+        return MasterRoute{f.master->name, f.master->pod, f.master->host, f.master->address, 5432};
+    if (mutant("publish_before_verify") && f.record->phase == Phase::Promoting && f.master)
         return MasterRoute{f.master->name, f.master->pod, f.master->host, f.master->address, 5432};
     if (f.record->phase == Phase::Closing) return {};  // nobody, until an expiry is proved
     // Not now. One publication beats two (kube-proxy applies one change a second), so the old
@@ -124,7 +128,7 @@ void compare_routes(const Facts& f, Plan& plan) {
         if (published->epoch == wanted.epoch) {
             if (published->same_content(wanted)) return;
             wanted.sequence = published->sequence + 1;
-        } else if (f.record->phase != Phase::Serving) {
+        } else if (f.record->phase != Phase::Serving && !mutant("publish_before_verify")) {
             return;  // the new epoch is published when its master is verified
         }
         // Slaves that stand still for a failover are no news.

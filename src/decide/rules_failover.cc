@@ -2,6 +2,7 @@
 // proof -> halt receivers -> rank -> CAS promoting -> promote and repoint -> verify -> CAS serving.
 #include <algorithm>
 
+#include "base/mutant.h"
 #include "decide/mandate.h"
 #include "decide/orders.h"
 #include "decide/ranking.h"
@@ -67,7 +68,7 @@ Order promote(const Facts& f) {
     if (former && former->report && former->report->fenced >= proof.epoch) {
         const Report& source = *former->report;
         proof.confirmed_by = source.incarnation;
-        if (f.fresh(*former) && source.timeline == f.record->timeline &&
+        if (f.fresh(*former) && !mutant("rescue_never") && source.timeline == f.record->timeline &&
             source.end_of_wal > f.master->report->position())
             o.rescue = Rescue{former->name, former->host,    former->address,
                               kAgentPort,   source.timeline, source.end_of_wal};
@@ -121,16 +122,27 @@ AuthorityRecord succeed(const Facts& f, const Candidate& winner, ProofKind proof
 
 // "None" needs proof: the end of the old master's WAL as its fence found it.
 std::optional<Bytes> loss_of(const Facts& f, const Candidate& winner) {
-    if (winner.former_master || winner.rescue) return Bytes(0);
+    if (winner.former_master || winner.rescue || mutant("loss_is_none")) return Bytes(0);
     const bool end_known = f.master && f.master->report && f.master->report->end_of_wal.known() &&
                            f.master->report->timeline == f.record->timeline;
     if (!end_known) return {};
     return winner.lacking;
 }
 
+// The fence is on disk, and its agent still looks for the end of the WAL: until that is known, a
+// slave that lacks something can't be told from one that has all.
+bool end_is_looked_for(const Facts& f) {
+    if (f.master == nullptr || !f.fresh(*f.master)) return false;
+    const Report& report = *f.master->report;
+    const bool over = report.fence_confirmed || report.end_of_wal.known() ||
+                      report.state == PostgresState::Running;
+    const auto& since = f.seen.master_failed_since;
+    return !over && (!since || f.now - *since < f.seen.spec.failover.rescue);
+}
+
 // A proof stands: choose and record the next master.
 Verdict choose(const Facts& f, Plan& plan, ProofKind proof) {
-    if (!receivers_are_down(f, plan)) return Verdict::Decided;
+    if (!receivers_are_down(f, plan) || end_is_looked_for(f)) return Verdict::Decided;
     Ranking ranking = rank(f, proof);
     if (change_requested(f)) {
         std::string refusal;
@@ -158,6 +170,17 @@ Verdict choose(const Facts& f, Plan& plan, ProofKind proof) {
     return Verdict::Decided;
 }
 
+// The holder is here, unfenced, and nobody was promoted: grants go on in the same epoch, where it
+// was left.
+Verdict reopen(const Facts& f, Plan& plan) {
+    auto r = *f.record;
+    const bool verified = r.timeline_opened_by == r.epoch_id;
+    r.phase = verified ? Phase::Serving : Phase::Promoting;
+    plan.steps.push_back({WriteRecord{std::move(r)},
+                          f.record->holder.value + " answers before anybody was promoted"});
+    return Verdict::Decided;
+}
+
 // PostgreSQL ended on the master, its agent is here.
 Verdict end_of_master(const Facts& f, Plan& plan) {
     const Report& report = *f.master->report;
@@ -167,6 +190,7 @@ Verdict end_of_master(const Facts& f, Plan& plan) {
                                        [&](const auto* slave) { return may_take_over(f, *slave); });
     const bool automatic = f.seen.spec.failover.mode == FailoverMode::Automatic;
     if (!f.master->pod_ending && !change_requested(f) && !(automatic && successor)) {
+        if (f.record->phase == Phase::Closing) return reopen(f, plan);
         give(f, plan, *f.master, lead(f),
              automatic ? "no slave can take over" : "mode is manual: starts in place");
         return Verdict::Decided;
@@ -203,13 +227,8 @@ Verdict wait_for_expiry(const Facts& f, Plan& plan) {
     plan.recheck = milliseconds(500);
     const std::string& name = f.record->holder.value;
     if (f.master_state == MasterState::Fenced) return choose(f, plan, ProofKind::ConfirmedFence);
-    if (f.master_state == MasterState::Serving || f.master_state == MasterState::Starting) {
-        auto r = *f.record;
-        r.phase = Phase::Serving;
-        plan.steps.push_back(
-            {WriteRecord{std::move(r)}, name + " answers before anybody was promoted"});
-        return Verdict::Decided;
-    }
+    if (f.master_state == MasterState::Serving || f.master_state == MasterState::Starting)
+        return reopen(f, plan);
     if (f.master_state == MasterState::Ended) return end_of_master(f, plan);
     if (f.master_state == MasterState::Stuck) return end_stuck_master(f, plan);
     receivers_are_down(f, plan);
@@ -377,6 +396,7 @@ Verdict replace_master(const Facts& f, Plan& plan) {
             break;
         case MasterState::Silent:
         case MasterState::Gone:
+            if (mutant("promote_the_silent")) return choose(f, plan, ProofKind::ConfirmedFence);
             plan.findings.push_back(
                 {"MasterServing", false, "MasterSilent",
                  name + " does not answer (" + std::string(to_string(f.master_state)) +

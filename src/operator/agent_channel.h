@@ -20,6 +20,7 @@
 #include "kube/waiter.h"
 #include "model/ids.h"
 #include "model/report.h"
+#include "model/spec.h"
 
 namespace matriarch::op {
 
@@ -44,6 +45,10 @@ class AgentWire {
     virtual void post(const AgentAddress& to, Lane lane, std::string_view path, std::string body,
                       Duration timeout, Callback callback) = 0;
     virtual void forget(const AgentAddress& to) = 0;
+    // By what the agents of a cluster are known, and we to them: the data of its CA Secret. Cheap
+    // when nothing changed.
+    virtual Status set_authority(const ClusterKey& cluster, const StringMap& ca) = 0;
+    virtual void drop_authority(const ClusterKey& cluster) = 0;
 };
 
 struct AgentKnowledge {

@@ -22,10 +22,8 @@ class HttpsWire final : public AgentWire {
   public:
     HttpsWire(const Clock& clock, Random& random);
 
-    // The data of the cluster's CA Secret; cheap when nothing changed and nothing is due.
-    Status set_authority(const ClusterKey& cluster, const StringMap& ca);
-    void drop_authority(const ClusterKey& cluster);
-
+    Status set_authority(const ClusterKey& cluster, const StringMap& ca) override;
+    void drop_authority(const ClusterKey& cluster) override;
     void post(const AgentAddress& to, Lane lane, std::string_view path, std::string body,
               Duration timeout, Callback callback) override;
     void forget(const AgentAddress& to) override;

@@ -20,7 +20,6 @@
 #include "kube/leader_election.h"
 #include "operator/agent_channel.h"
 #include "operator/caches.h"
-#include "operator/https_wire.h"
 #include "operator/memory.h"
 #include "operator/object_keeper.h"
 #include "operator/record_store.h"
@@ -35,7 +34,7 @@ class Reconciler {
         kube::Client& client;
         std::vector<std::unique_ptr<Caches>>& caches;  // one per watched namespace
         AgentChannel& agents;
-        HttpsWire& wire;
+        AgentWire& wire;
         kube::EventRecorder& events;
         const Clock& clock;
         Random& random;

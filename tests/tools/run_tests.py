@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Runs tiers of tests and counts: run_tests.py [--preset dev] TIER...
 
-Tiers: unit, integration (a real etcd and kube-apiserver), e2e (three real nodes). The last line is
+Tiers: unit, simulation, integration (a real etcd and kube-apiserver), e2e (three real nodes). The last line is
 "N passed, N failed". A test that was skipped has failed: nothing here may go untested.
 """
 
@@ -89,6 +89,10 @@ def unit(build):
     return ctest("unit", build, jobs=os.cpu_count())
 
 
+def simulation(build):
+    return ctest("simulation", build)
+
+
 def integration(build):
     lab = Lab("int")
     try:
@@ -98,7 +102,7 @@ def integration(build):
         lab.down()
 
 
-TIERS = {"unit": unit, "integration": integration, "e2e": e2e}
+TIERS = {"unit": unit, "simulation": simulation, "integration": integration, "e2e": e2e}
 
 
 def run(tier, *arguments):

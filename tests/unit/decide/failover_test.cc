@@ -51,6 +51,18 @@ TEST_F(Fenced, GivenAConfirmedFence_WhenSlavesStandStill_ThenSlave1IsRecorded) {
                 testing::ElementsAre(InstanceName("orders-1"), InstanceName("orders-3")));
 }
 
+// Found by simulation: the fence was on disk, its answer came before the end of the WAL was found,
+// and a slave that lacked the last rows was taken for one that has all.
+TEST_F(Fenced, GivenAFenceOnDisk_WhenTheEndOfTheWalIsStillLookedFor_ThenNobodyIsChosen_INV5) {
+    s.report(1).fence_confirmed = false;
+    s.report(1).end_of_wal = Lsn();
+    EXPECT_EQ(chosen(), nullptr) << "the first look";
+    s.seen.master_failed_since = kNow - milliseconds(500);
+    EXPECT_EQ(chosen(), nullptr);
+    s.seen.master_failed_since = kNow - s.seen.spec.failover.rescue;
+    EXPECT_NE(chosen(), nullptr) << "it waits no longer than rescueSeconds";
+}
+
 TEST_F(Fenced, GivenAReceiverThatRuns_WhenPatienceLasts_ThenNobodyIsChosen) {
     s.stream(3);
     s.seen.master_failed_since = kNow - milliseconds(100);

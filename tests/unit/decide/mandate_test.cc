@@ -283,6 +283,33 @@ TEST(Expiry, GivenAHolderThatAnswersInTime_WhenNobodyWasPromoted_ThenTheEpochGoe
     EXPECT_EQ(record->epoch, Epoch(4));
 }
 
+// Found by simulation: it was ordered to lead without a grant, for ever.
+TEST(Expiry, GivenAHolderWhosePostgresEnded_WhenNobodyCanTakeOver_ThenTheEpochGoesOn) {
+    Scene s = closing_master(seconds(60));
+    s.at(1).reachable = true;
+    s.at(1).reported_at = kNow;
+    s.postmaster_died(1);
+    for (const int n : {2, 3}) s.report(n).state = PostgresState::Stopped;
+    const auto plan = s.plan();
+    const auto record = written(plan);
+    ASSERT_TRUE(record);
+    EXPECT_EQ(record->phase, Phase::Serving);
+    EXPECT_EQ(record->epoch, Epoch(4));
+    EXPECT_EQ(orders_in(plan), 0u) << "grants come first";
+}
+
+TEST(Expiry, GivenACandidateThatWasClosedOut_WhenItAnswersAsASlave_ThenItsPromotionGoesOn) {
+    Scene s = closing_master(seconds(60));
+    s.seen.record->timeline_opened_by = EpochId("three");
+    s.at(1).reachable = true;
+    s.at(1).reported_at = kNow;
+    s.report(1).in_recovery = Known::Yes;
+    const auto record = written(s.plan());
+    ASSERT_TRUE(record);
+    EXPECT_EQ(record->phase, Phase::Promoting);
+    EXPECT_EQ(record->epoch, Epoch(4));
+}
+
 TEST(Expiry, GivenAHolderThatFencedItself_WhenItAnswers_ThenThatIsTheProof) {
     Scene s = closing_master(seconds(1));
     s.at(1).reachable = true;

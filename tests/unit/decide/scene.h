@@ -28,6 +28,7 @@ struct Scene {
         r.epoch_id = EpochId("four");
         r.term = Term(1);
         r.timeline = Timeline(3);
+        r.timeline_opened_by = r.epoch_id;
         r.system_identifier = SystemIdentifier("777");
         r.positions = {InstanceName("orders-2"), InstanceName("orders-3")};
         r.candidates = {2,

@@ -30,6 +30,8 @@ class FakeWire final : public AgentWire {
         posted.push_back({to, lane, std::move(body), std::move(callback)});
     }
     void forget(const AgentAddress& to) override { forgotten.push_back(to); }
+    Status set_authority(const ClusterKey&, const StringMap&) override { return {}; }
+    void drop_authority(const ClusterKey&) override {}
 
     Posted take() {
         Posted first = std::move(posted.front());

@@ -1,0 +1,89 @@
+// ApiServer: the model of the Kubernetes API: objects with resourceVersions, compare-and-swap,
+// server-side apply, selectors, watches from a version, and a history that can be compacted (410).
+//
+// It answers whole requests at one moment; delays, losses and re-sent requests are its clients'
+// transport's. Apply is a merge: nothing here tests field ownership.
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <list>
+#include <map>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "kube/transport.h"
+#include "world.h"
+
+namespace matriarch::sim {
+
+using Json = nlohmann::json;
+
+class ApiServer {
+  public:
+    // After each change; null: it did not exist before, or does not any more.
+    using OnChange =
+        std::function<void(const std::string& plural, const Json* before, const Json* after)>;
+
+    explicit ApiServer(World& world) : world_(world) {}
+    void on_change(OnChange call) { observers_.push_back(std::move(call)); }
+
+    kube::Response handle(const kube::Request& request);
+
+    // What a watch's request asks for. Its owner keeps the cursor and asks for `next`.
+    struct Watch {
+        std::string plural, name_space, labels, fields;
+        std::uint64_t cursor = 0;  // entries up to this version were seen
+    };
+    // Status 200: the watch begins.
+    kube::Response begin(const kube::Request& request, Watch& watch) const;
+    // The event lines that are new to the watch; nothing if its version was compacted meanwhile.
+    std::optional<std::vector<std::string>> next(Watch& watch);
+    std::string bookmark(const Watch& watch) const;
+    // Called whenever there may be something new for watches of this kind.
+    void on_event(std::function<void(const std::string& plural)> call) { event_ = std::move(call); }
+    void compact();
+
+    // The world's own hand, without a request.
+    const Json* find(const std::string& plural, const std::string& key) const;
+    void put(const std::string& plural, Json object);
+    void erase(const std::string& plural, const std::string& key);
+
+  private:
+    struct Path {
+        std::string plural, name_space, name, subresource;
+        std::map<std::string, std::string> query;
+        std::string key() const { return name_space + "/" + name; }
+    };
+    struct Entry {
+        std::uint64_t version = 0;
+        const char* type = "";
+        std::shared_ptr<const Json> object;
+        std::string line;  // made when the first watch wants it
+    };
+    struct Kind {
+        std::map<std::string, std::shared_ptr<const Json>> objects;
+        std::deque<Entry> log;
+        std::uint64_t compacted = 0;  // versions below are gone
+    };
+
+    static Path parse(const std::string& target);
+    static bool selected(const Json& object, const std::string& name_space,
+                         const std::string& labels, const std::string& fields);
+    kube::Response list(const Path& path);
+    kube::Response create(const Path& path, Json object);
+    kube::Response update(const Path& path, Json object);
+    kube::Response patch(const Path& path, const Json& patch);
+    kube::Response remove(const Path& path, const Json& options);
+    Json store(const std::string& plural, const std::string& key, Json object, const Json* before);
+    void note(const std::string& plural, const char* type, std::shared_ptr<const Json> object);
+
+    World& world_;
+    std::map<std::string, Kind> kinds_;
+    std::uint64_t version_ = 100;
+    std::vector<OnChange> observers_;
+    std::function<void(const std::string&)> event_;
+};
+
+}  // namespace matriarch::sim

@@ -1,0 +1,77 @@
+// Checks: the invariants, judged from outside: by what PostgreSQL acknowledged, by what the API's
+// objects say, and by the volumes. See docs/simulation.md for which invariant is checked where.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "api_server.h"
+#include "kubelet.h"
+#include "model/record.h"
+#include "model/routes.h"
+#include "postgres.h"
+
+namespace matriarch::sim {
+
+class Checks final : public Witness {
+  public:
+    Checks(World& world, ApiServer& api) : world_(world), api_(api) {
+        api.on_change([this](const std::string& plural, const Json* before, const Json* after) {
+            changed(plural, before, after);
+        });
+    }
+    void look_at(Kubelet& kubelet) { kubelet_ = &kubelet; }
+
+    // Witness.
+    void acknowledges(const Postgres& server, std::uint64_t row) override;
+    void initializes(const Postgres& server) override;
+    void begins_to_stream(const Postgres& slave, const Postgres& upstream) override;
+    void replaces_data(const Postgres& server, const Postgres& source) override;
+
+    const std::optional<AuthorityRecord>& record() const { return record_; }
+    const std::optional<Routes>& routes() const { return routes_; }
+
+    // The master's pod is gone for good and nobody knows whether it still acknowledges: only an
+    // administrator's word helps where no candidate may lead after an expiry.
+    bool needs_a_person() const;
+    // What is missing until all is well; empty: nothing.
+    std::string unrest() const;
+    // At the end, in a calm cluster.
+    void losses_as_reported();
+    // No acknowledged row may be lost at all.
+    void forbid_loss() { loss_forbidden_ = true; }
+
+  private:
+    struct Acknowledged {
+        std::uint64_t row = 0;
+        bool lost = false;
+    };
+
+    void changed(const std::string& plural, const Json* before, const Json* after);
+    void record_changed(const Json* after);
+    void routes_changed(const Json& map);
+    void reports_changed(const Json& cluster);
+    void count_lost(const AuthorityRecord& serving);
+    std::string why_not_its_right(const Postgres& server) const;
+    bool same_instance_alone(const Postgres& server) const;
+    std::string unrest_of_master(const AuthorityRecord& record) const;
+
+    World& world_;
+    ApiServer& api_;
+    Kubelet* kubelet_ = nullptr;
+    std::optional<AuthorityRecord> record_;
+    std::optional<Routes> routes_;
+    std::vector<Acknowledged> book_;
+    std::set<Epoch> served_;  // epochs that were verified
+    TimePoint last_acknowledged_;
+    PodUid last_server_;
+    std::map<Epoch, std::uint64_t> lost_;  // bytes, by the epoch that began without them
+    std::map<Epoch, std::optional<std::int64_t>> reported_;
+    bool loss_forbidden_ = false, initialized_ = false;
+};
+
+}  // namespace matriarch::sim

@@ -1,0 +1,176 @@
+#include "container.h"
+
+#include <algorithm>
+
+namespace matriarch::sim {
+namespace {
+
+constexpr milliseconds kLongestPoll{10000};  // as in agent/service.cc
+constexpr std::size_t kMostWaiting = 16;
+constexpr Duration kLeast = milliseconds(1);  // between two rounds of the loop
+
+agent::Settings settings_of(const Place& place) {
+    agent::Settings s;
+    s.pod = place.pod;
+    s.version = "simulated";
+    s.layout.cluster = "orders";
+    s.layout.instance = place.name;
+    s.layout.restore_command = "restore";
+    s.layout.os_user = "postgres";
+    s.layout.major_version = 17;
+    return s;
+}
+
+}  // namespace
+
+Container::Container(Place place, ApiAccess api, Peers& peers, std::function<void()> on_exit)
+    : place_(std::move(place)),
+      clock_(*place_.net.host(place_.host).clock),
+      on_exit_(std::move(on_exit)),
+      random_(place_.world.random().next()),
+      process_(std::make_shared<Process>(place_.world)),
+      state_(place_.volume),
+      postgres_(place_, process_, [this](agent::Event e) { deliver(std::move(e)); }),
+      ways_(place_, api, peers, process_, [this](agent::Event e) { deliver(std::move(e)); }),
+      warden_(place_.world, clock_, postgres_),
+      agent_(std::make_unique<agent::Agent>(settings_of(place_), clock_, random_, state_, postgres_,
+                                            ways_, warden_)) {
+    agent_->on_change([this] { changed(); });
+}
+
+void Container::begin() {
+    process_->post([this] {
+        agent_->begin();
+        turned();
+    });
+}
+
+void Container::terminate() {
+    process_->post([this] {
+        agent_->end();
+        turned();
+    });
+}
+
+void Container::vanish() {
+    process_->kill();
+    warden_.process()->kill();
+    postgres_.vanish();
+    waiting_.clear();
+}
+
+void Container::freeze() {
+    process_->freeze();
+    warden_.process()->freeze();
+    if (postgres_.server()) postgres_.server()->freeze();
+}
+
+// Who of them is scheduled first is chance; PostgreSQL being first is the worst case.
+void Container::thaw() {
+    if (!alive()) return;
+    if (postgres_.server()) {
+        postgres_.note_thaw();
+        const auto server = postgres_.server();
+        server->thaw();
+    }
+    const auto later = [this](const std::shared_ptr<Process>& process) {
+        place_.world.after(place_.world.between(Duration::zero(), milliseconds(5)),
+                           [process] { process->thaw(); });
+    };
+    later(warden_.process());
+    later(process_);
+}
+
+// --- the loop ---------------------------------------------------------------------------------
+
+void Container::deliver(agent::Event event) {
+    process_->post([this, event = std::move(event)]() mutable {
+        agent_->on(std::move(event));
+        turned();
+    });
+}
+
+void Container::turned() {
+    if (!alive()) return;
+    if (agent_->ended()) {
+        vanish();
+        place_.world.after(Duration::zero(), on_exit_);
+        return;
+    }
+    if (agent_->wake() == TimePoint::max()) return;
+    const TimePoint wake = std::max(agent_->wake(), clock_.now() + kLeast);
+    if (armed_ && *armed_ <= wake) return;
+    armed_ = wake;
+    process_->at(clock_.to_world(wake), [this, number = ++arming_] {
+        if (number != arming_) return;
+        armed_.reset();
+        if (clock_.now() >= agent_->wake()) agent_->tick();
+        turned();
+    });
+}
+
+// --- the order port ---------------------------------------------------------------------------
+
+bool Container::serve(const std::string& path, std::string body, const std::string& caller,
+                      AgentPorts::Answer answer) {
+    if (!alive()) return false;
+    process_->post([=, this, body = std::move(body), answer = std::move(answer)]() mutable {
+        if (path == kPollPath) {
+            if (auto parsed = poll_from_json(body)) poll(std::move(*parsed), std::move(answer));
+        } else if (path == kOrderPath) {
+            order(body, answer);
+        } else if (auto parsed = promise_request_from_json(body); path == kPromisePath && parsed) {
+            answer(to_json(agent_->promise(*parsed, caller)));
+        }
+        turned();
+    });
+    return true;
+}
+
+void Container::order(const std::string& body, const AgentPorts::Answer& answer) {
+    const auto order = order_from_json(body);
+    if (!order) return answer(order.error());
+    const agent::State before = agent_->state();
+    const auto reply = agent_->handle(*order);
+    place_.world.count("orders");
+    if (reply.accepted && (order->term < before.term || order->epoch < before.epoch))
+        place_.world.violate("INV-2", place_.name.value + " obeys term " +
+                                          std::to_string(order->term.value) + ", epoch " +
+                                          std::to_string(order->epoch.value));
+    if (reply.accepted && order->incarnation != agent_->incarnation())
+        place_.world.violate("orders",
+                             place_.name.value + " obeys an order for " + order->incarnation.value);
+    answer(to_json(reply));
+}
+
+void Container::poll(Poll poll, AgentPorts::Answer answer) {
+    agent_->hear(poll);
+    poll.wait = std::clamp(poll.wait, milliseconds(0), kLongestPoll);
+    const TimePoint until = clock_.now() + poll.wait;
+    Waiting waiting{std::move(answer), std::move(poll)};
+    if (answer_if_due(waiting, false)) return;
+    if (waiting_.size() >= kMostWaiting) waiting_.pop_front();
+    waiting_.push_back(std::move(waiting));
+    process_->at(clock_.to_world(until), [this] {
+        waiting_.remove_if([this](Waiting& w) { return answer_if_due(w, true); });
+    });
+}
+
+bool Container::answer_if_due(Waiting& w, bool at_end) {
+    const bool news =
+        agent_->sequence() > w.poll.seen || w.poll.incarnation != agent_->incarnation();
+    if (!agent_->knows_volume()) {
+        if (!at_end) return false;
+        w.answer(make_error(ErrorKind::Unavailable, "the volume has not been looked at yet"));
+        return true;
+    }
+    if (!news && !at_end) return false;
+    w.answer(to_json(agent_->report()));
+    return true;
+}
+
+void Container::changed() {
+    waiting_.remove_if([this](Waiting& w) { return answer_if_due(w, false); });
+}
+
+}  // namespace matriarch::sim

@@ -1,0 +1,56 @@
+#include "network.h"
+
+namespace matriarch::sim {
+namespace {
+
+constexpr Duration kFastest = std::chrono::microseconds(150);
+constexpr Duration kResend = milliseconds(200);  // TCP: the first time, then twice as long
+constexpr int kAttempts = 7;
+constexpr int kGivenUp = 20;  // per cent: its connection breaks before
+// Clocks differ from the world's by less than half of the 4 % that two of them may differ by.
+constexpr std::int64_t kRatePpm = 19'000;
+
+}  // namespace
+
+HostId Network::add(std::string name) {
+    Host host;
+    host.name = std::move(name);
+    const auto rate = static_cast<std::int64_t>(world_.random().below(2 * kRatePpm + 1)) - kRatePpm;
+    const auto up = world_.between(seconds(100), seconds(100'000));
+    host.clock = std::make_unique<HostClock>(world_, up, rate);
+    hosts_.push_back(std::move(host));
+    return static_cast<HostId>(hosts_.size()) - 1;
+}
+
+Duration Network::delay() {
+    return world_.between(kFastest, slowest_);
+}
+
+bool Network::open(HostId from, HostId to) const {
+    return host(from).on && host(to).on && !cuts_.contains({from, to});
+}
+
+void Network::heal(HostId from, HostId to) {
+    if (const auto found = cuts_.find({from, to}); found != cuts_.end()) cuts_.erase(found);
+}
+
+void Network::send(HostId from, HostId to, Call call) {
+    try_to_send(from, to, std::make_shared<Call>(std::move(call)), 0);
+}
+
+void Network::try_to_send(HostId from, HostId to, std::shared_ptr<Call> call, int attempt) {
+    const Duration wait = delay();
+    const bool lost = loss_ > 0 && world_.chance(loss_);
+    if (!lost && open(from, to)) {
+        world_.after(wait, [this, to, call] {
+            if (host(to).on) (*call)();
+        });
+        return;
+    }
+    if (attempt == kAttempts || !host(from).on || world_.chance(kGivenUp)) return;
+    world_.after(kResend * (1 << attempt), [this, from, to, call, attempt] {
+        if (host(from).on) try_to_send(from, to, call, attempt + 1);
+    });
+}
+
+}  // namespace matriarch::sim

@@ -1,0 +1,213 @@
+// The operator's edges: fibers' sleep, the API's transport, the posts to agents.
+#include <algorithm>
+
+#include "operator_process.h"
+
+namespace matriarch::sim {
+namespace {
+
+constexpr Duration kResend = milliseconds(200);  // TCP
+constexpr Duration kBookmarkEvery = seconds(60);
+
+}  // namespace
+
+// --- threads ----------------------------------------------------------------------------------
+
+void Threads::begin(std::function<void()> body) {
+    fibers_.push_back(std::make_unique<Fiber>(std::move(body)));
+    process_->after(Duration::zero(), [fiber = fibers_.back().get()] { fiber->resume(); });
+}
+
+void Threads::kill_all() {
+    for (auto& fiber : fibers_) fiber->kill();
+    fibers_.clear();
+}
+
+void Threads::sleep(const SleepPtr& sleep, TimePoint deadline) {
+    const auto end = [sleep] {
+        if (std::exchange(sleep->over, true)) return;
+        sleep->fiber->resume();
+    };
+    if (deadline != TimePoint::max()) process_->at(clock_.to_world(deadline), end);
+    sleep->fiber->park();
+}
+
+void Threads::wake(const SleepPtr& sleep) {
+    process_->after(Duration::zero(), [sleep] {
+        if (std::exchange(sleep->over, true)) return;
+        sleep->fiber->resume();
+    });
+}
+
+void FiberWaiter::wait(std::uint64_t ticket, Deadline deadline, std::stop_token stop) {
+    if (count_ != ticket || stop.stop_requested() || deadline.passed(threads_.clock())) return;
+    const auto sleep = threads_.prepare();
+    sleepers_.push_back(sleep);
+    threads_.sleep(sleep, deadline.at);
+    std::erase(sleepers_, sleep);
+}
+
+void FiberWaiter::notify() {
+    ++count_;
+    for (const auto& sleeper : sleepers_) threads_.wake(sleeper);
+    sleepers_.clear();
+}
+
+// --- the API ----------------------------------------------------------------------------------
+
+// At the server. An answer may be lost after the deed was done.
+void ApiTransport::execute(const std::shared_ptr<Exchange>& exchange,
+                           const kube::Request& request) {
+    World& world = threads_.world();
+    if (weather_.down) {
+        exchange->refused = true;
+        return;
+    }
+    auto response = api_.handle(request);
+    if (request.method != "GET" && world.chance(weather_.sent_twice))
+        response = api_.handle(request);
+    if (!world.chance(weather_.lost_answers)) exchange->response = std::move(response);
+}
+
+Result<kube::Response> ApiTransport::send(const kube::Request& request, Deadline deadline,
+                                          std::stop_token) {
+    auto exchange = std::make_shared<Exchange>();
+    exchange->sleep = threads_.prepare();
+    net_.send(here_, there_, [this, exchange, request] {
+        execute(exchange, request);
+        if (!exchange->response && !exchange->refused) return;
+        net_.send(there_, here_, [this, exchange] { threads_.wake(exchange->sleep); });
+    });
+    threads_.sleep(exchange->sleep, deadline.at);
+    if (exchange->refused) return make_error(ErrorKind::Unavailable, "connection refused");
+    if (exchange->response && !deadline.passed(threads_.clock())) return *exchange->response;
+    return make_error(ErrorKind::Timeout, "no answer in time");
+}
+
+Result<kube::Response> ApiTransport::stream(const kube::Request& request, const OnChunk& on_chunk,
+                                            Duration idle, std::stop_token) {
+    auto exchange = std::make_shared<Exchange>();
+    auto feed = std::make_shared<Feed>();
+    exchange->sleep = threads_.prepare();
+    net_.send(here_, there_, [this, exchange, feed, request] {
+        if (weather_.down)
+            exchange->refused = true;
+        else
+            exchange->response = api_.begin(request, feed->watch);
+        net_.send(there_, here_, [this, exchange] { threads_.wake(exchange->sleep); });
+    });
+    threads_.sleep(exchange->sleep, threads_.clock().now() + idle);
+    if (exchange->refused) return make_error(ErrorKind::Unavailable, "connection refused");
+    if (!exchange->response) return make_error(ErrorKind::Timeout, "no answer in time");
+    if (exchange->response->status != 200) return *exchange->response;
+    feeds_.push_back(feed);
+    pump(feed, Duration::zero());
+    struct Leave {
+        std::vector<std::shared_ptr<Feed>>& feeds;
+        const std::shared_ptr<Feed>& feed;
+        ~Leave() { std::erase(feeds, feed); }
+    } leave{feeds_, feed};
+    return read_feed(feed, on_chunk, idle);
+}
+
+Result<kube::Response> ApiTransport::read_feed(const std::shared_ptr<Feed>& feed,
+                                               const OnChunk& on_chunk, Duration idle) {
+    kube::Response ended;
+    ended.status = 200;
+    TimePoint heard = threads_.clock().now(), bookmark = heard + kBookmarkEvery;
+    while (true) {
+        while (!feed->lines.empty()) {
+            heard = threads_.clock().now();
+            const std::string line = std::move(feed->lines.front());
+            feed->lines.pop_front();
+            if (!on_chunk(line)) return ended;
+        }
+        if (feed->expired) return ended;  // the next watch is told of the compaction
+        if (threads_.clock().now() >= bookmark) {
+            bookmark += kBookmarkEvery;
+            if (!weather_.down && net_.open(there_, here_)) {
+                heard = threads_.clock().now();
+                if (!on_chunk(api_.bookmark(feed->watch))) return ended;
+            }
+        }
+        if (threads_.clock().now() >= heard + idle)
+            return make_error(ErrorKind::Timeout, "nothing came");
+        feed->sleep = threads_.prepare();
+        threads_.sleep(feed->sleep, std::min(heard + idle, bookmark));
+        feed->sleep.reset();
+    }
+}
+
+void ApiTransport::event(const std::string& plural) {
+    for (const auto& feed : feeds_)
+        if (feed->watch.plural == plural) pump(feed, weather_.watch_delay);
+}
+
+// One at a time for each feed, so that events keep their order.
+void ApiTransport::pump(const std::shared_ptr<Feed>& feed, Duration wait) {
+    if (std::exchange(feed->pumping, true)) return;
+    World& world = threads_.world();
+    const Duration delay =
+        net_.delay() +
+        (wait > Duration::zero() ? world.between(Duration::zero(), wait) : Duration::zero());
+    threads_.process()->after(delay, [this, feed] {
+        feed->pumping = false;
+        if (weather_.down || !net_.open(there_, here_)) return pump(feed, kResend);
+        auto lines = api_.next(feed->watch);
+        if (!lines) {
+            feed->expired = true;
+        } else {
+            for (auto& line : *lines) feed->lines.push_back(std::move(line));
+        }
+        if (feed->lines.empty() && !feed->expired) return;
+        if (feed->sleep) threads_.wake(feed->sleep);
+    });
+}
+
+// --- the agents -------------------------------------------------------------------------------
+
+struct AgentPosts::Post {
+    std::string ip, path, body;
+    Callback callback;
+    bool over = false;
+};
+
+// Requests of one lane go one after the other, each within its own time.
+void AgentPosts::post(const op::AgentAddress& to, Lane lane, std::string_view path,
+                      std::string body, Duration timeout, Callback callback) {
+    auto post = std::make_shared<Post>(
+        Post{to.ip, std::string(path), std::move(body), std::move(callback), false});
+    auto& queue = lanes_[{to.ip, lane}];
+    queue.push_back(post);
+    const auto& clock = threads_.clock();
+    threads_.process()->at(clock.to_world(clock.now() + timeout), [this, post, lane] {
+        end(post, lane, make_error(ErrorKind::Timeout, "no answer in time"));
+    });
+    if (queue.size() == 1) send(post, lane);
+}
+
+void AgentPosts::end(const std::shared_ptr<Post>& post, Lane lane, Result<std::string> result) {
+    if (std::exchange(post->over, true)) return;
+    auto& queue = lanes_[{post->ip, lane}];
+    const bool next = queue.front() == post;
+    std::erase(queue, post);
+    if (next && !queue.empty()) send(queue.front(), lane);
+    post->callback(std::move(result));
+}
+
+void AgentPosts::send(const std::shared_ptr<Post>& post, Lane lane) {
+    const HostId there = ports_.host_of(post->ip);
+    if (there < 0) return;
+    const auto back = [this, post, lane, there,
+                       process = threads_.process()](Result<std::string> result) {
+        net_.send(there, here_, [=, this, result = std::move(result)] {
+            process->post([=, this] { end(post, lane, result); });
+        });
+    };
+    net_.send(here_, there, [this, post, back] {
+        if (!ports_.serve(post->ip, post->path, post->body, std::string(kOperatorName), back))
+            back(make_error(ErrorKind::Unavailable, "connection refused"));
+    });
+}
+
+}  // namespace matriarch::sim

@@ -1,0 +1,200 @@
+// OperatorProcess: one operator, wired as operator/controller.cc wires it: the production election,
+// watchers, caches, work queue, agents' channel and reconciler. Each of its threads is a fiber.
+//
+// Replaced are the edges: Transport (the model of the API behind the simulated network), AgentWire
+// (the agents' ports likewise), Waiter (fibers), clock and randomness. Left out: events for people,
+// metrics, health ports.
+#pragma once
+
+#include <deque>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "api_server.h"
+#include "fiber.h"
+#include "kube/leader_election.h"
+#include "kube/work_queue.h"
+#include "network.h"
+#include "operator/agent_channel.h"
+#include "operator/caches.h"
+#include "operator/reconciler.h"
+#include "process.h"
+
+namespace matriarch::sim {
+
+// Fibers of one process, and how they sleep.
+class Threads {
+  public:
+    struct Sleep {
+        Fiber* fiber = nullptr;
+        bool over = false;
+    };
+    using SleepPtr = std::shared_ptr<Sleep>;
+
+    Threads(World& world, const HostClock& clock, std::shared_ptr<Process> process)
+        : world_(world), clock_(clock), process_(std::move(process)) {}
+
+    void begin(std::function<void()> body);
+    void kill_all();
+
+    // In a fiber: first prepare(), then, when what it waits for is under way, sleep().
+    SleepPtr prepare() const { return std::make_shared<Sleep>(Sleep{Fiber::current(), false}); }
+    void sleep(const SleepPtr& sleep, TimePoint deadline);
+    // From anywhere; never at once.
+    void wake(const SleepPtr& sleep);
+
+    World& world() const { return world_; }
+    const HostClock& clock() const { return clock_; }
+    const std::shared_ptr<Process>& process() const { return process_; }
+
+  private:
+    World& world_;
+    const HostClock& clock_;
+    const std::shared_ptr<Process> process_;
+    std::vector<std::unique_ptr<Fiber>> fibers_;
+};
+
+class FiberWaiter final : public kube::Waiter {
+  public:
+    explicit FiberWaiter(Threads& threads) : threads_(threads) {}
+    std::uint64_t ticket() override { return count_; }
+    void wait(std::uint64_t ticket, Deadline deadline, std::stop_token stop) override;
+    void notify() override;
+
+  private:
+    Threads& threads_;
+    std::uint64_t count_ = 0;
+    std::vector<Threads::SleepPtr> sleepers_;
+};
+
+// What of the API server a client meets.
+struct ApiWeather {
+    bool down = false;
+    int lost_answers = 0;  // per cent
+    int sent_twice = 0;    // per cent, as cpprestsdk does with a broken connection
+    Duration watch_delay = milliseconds(20);
+};
+
+class ApiTransport final : public kube::Transport {
+  public:
+    ApiTransport(Threads& threads, Network& net, HostId here, HostId there, ApiServer& api,
+                 const ApiWeather& weather)
+        : threads_(threads), net_(net), here_(here), there_(there), api_(api), weather_(weather) {}
+
+    Result<kube::Response> send(const kube::Request& request, Deadline deadline,
+                                std::stop_token stop) override;
+    Result<kube::Response> stream(const kube::Request& request, const OnChunk& on_chunk,
+                                  Duration idle, std::stop_token stop) override;
+    // Something new for watches of this kind.
+    void event(const std::string& plural);
+
+  private:
+    struct Exchange {
+        Threads::SleepPtr sleep;
+        std::optional<kube::Response> response;
+        bool refused = false;
+    };
+    struct Feed {
+        ApiServer::Watch watch;
+        std::deque<std::string> lines;
+        Threads::SleepPtr sleep;
+        bool pumping = false, expired = false;
+    };
+
+    void execute(const std::shared_ptr<Exchange>& exchange, const kube::Request& request);
+    void pump(const std::shared_ptr<Feed>& feed, Duration wait);
+    Result<kube::Response> read_feed(const std::shared_ptr<Feed>& feed, const OnChunk& on_chunk,
+                                     Duration idle);
+
+    Threads& threads_;
+    Network& net_;
+    const HostId here_, there_;
+    ApiServer& api_;
+    const ApiWeather& weather_;
+    std::vector<std::shared_ptr<Feed>> feeds_;
+};
+
+// The agents' order ports.
+class AgentPorts {
+  public:
+    using Answer = std::function<void(Result<std::string>)>;
+    virtual ~AgentPorts() = default;
+    // The host that has this address; -1: nobody.
+    virtual HostId host_of(const std::string& address) = 0;
+    // At the host: false if nobody listens there.
+    virtual bool serve(const std::string& address, const std::string& path, std::string body,
+                       const std::string& caller, Answer answer) = 0;
+};
+
+class AgentPosts final : public op::AgentWire {
+  public:
+    AgentPosts(Threads& threads, Network& net, HostId here, AgentPorts& ports)
+        : threads_(threads), net_(net), here_(here), ports_(ports) {}
+    void post(const op::AgentAddress& to, Lane lane, std::string_view path, std::string body,
+              Duration timeout, Callback callback) override;
+    void forget(const op::AgentAddress&) override {}
+    Status set_authority(const ClusterKey&, const StringMap&) override { return {}; }
+    void drop_authority(const ClusterKey&) override {}
+
+  private:
+    struct Post;
+    void send(const std::shared_ptr<Post>& post, Lane lane);
+    void end(const std::shared_ptr<Post>& post, Lane lane, Result<std::string> result);
+
+    Threads& threads_;
+    Network& net_;
+    const HostId here_;
+    AgentPorts& ports_;
+    std::map<std::pair<std::string, Lane>, std::deque<std::shared_ptr<Post>>> lanes_;
+};
+
+class OperatorProcess {
+  public:
+    struct Surroundings {
+        World& world;
+        Network& net;
+        HostId host, api_host;
+        ApiServer& api;
+        const ApiWeather& weather;
+        AgentPorts& ports;
+        std::string name;
+    };
+    // `on_end`: it ended itself.
+    OperatorProcess(Surroundings around, std::function<void()> on_end);
+    ~OperatorProcess();
+
+    void kill();
+    void freeze() { process_->freeze(); }
+    void thaw() { process_->thaw(); }
+    bool alive() const { return process_->alive(); }
+    bool frozen() const { return process_->frozen(); }
+    bool leads() const { return election_.leadership().leading; }
+    void event(const std::string& plural) { transport_.event(plural); }
+
+  private:
+    void leadership_changed(const kube::Leadership& now);
+    void news(const ClusterKey& key, bool urgent);
+    void work();
+    void watch(const kube::Resource& resource, kube::WatchSink& sink, bool ours);
+
+    const Surroundings around_;
+    const std::function<void()> on_end_;
+    SeededRandom random_;
+    const std::shared_ptr<Process> process_;
+    Threads threads_;
+    ApiTransport transport_;
+    kube::Client client_;
+    FiberWaiter queue_waiter_, channel_waiter_, events_waiter_, election_waiter_;
+    kube::WorkQueue queue_;
+    AgentPosts wire_;
+    op::AgentChannel agents_;
+    kube::EventRecorder events_;
+    kube::LeaderElection election_;
+    std::vector<std::unique_ptr<op::Caches>> caches_;
+    op::Reconciler reconciler_;
+    bool was_leader_ = false;
+};
+
+}  // namespace matriarch::sim

@@ -1,0 +1,153 @@
+#include "simulation.h"
+
+#include <algorithm>
+
+#include "telemetry/log.h"
+#include "wrapped_decide.h"
+#include "writer.h"
+
+namespace matriarch::sim {
+namespace {
+
+constexpr Duration kFounding = seconds(60);  // until a new cluster serves with all its slaves
+// From the last fault's end: a frozen operator's lease, a failover that must wait for an expiry, a
+// clone, and the longest backoff of each.
+constexpr Duration kRest = seconds(180);
+constexpr Duration kCalm = seconds(10);
+constexpr std::uint64_t kCalmWrites = 60;  // of the API: leases are renewed each second
+constexpr std::uint64_t kCalmReconciles = 120;
+
+class Run {
+  public:
+    explicit Run(const Options& options)
+        : options_(options),
+          world_(options.seed, options.story),
+          net_(world_),
+          api_(world_),
+          checks_(world_, api_),
+          api_host_(net_.add("api")),
+          access_{api_host_, api_, weather_},
+          kubelet_(world_, net_, access_, checks_, hosts("instance", 3)),
+          client_host_(net_.add("client")) {
+        checks_.look_at(kubelet_);
+        listen_to_log();
+    }
+    ~Run() {
+        telemetry::log::Options silent;
+        silent.level = telemetry::log::Level::Off;
+        telemetry::log::configure(std::move(silent));
+        watch_decide({});
+    }
+
+    Outcome run() {
+        const bool postgres_only = profile() == Profile::PostgresOnly;
+        if (postgres_only) checks_.forbid_loss();
+        make_cluster();
+        Operators operators(world_, net_, access_, kubelet_, hosts("operator", 2));
+        Writer by_route(world_, net_, client_host_, kubelet_, checks_, Writer::Dials::Route);
+        Writer by_hosts(world_, net_, client_host_, kubelet_, checks_, Writer::Dials::EveryHost);
+        by_route.begin();
+        by_hosts.begin();
+        rests_within(kFounding, "a new cluster");
+        Faults faults(
+            {world_, net_, api_, weather_, kubelet_, operators, checks_, api_host_, client_host_},
+            profile());
+        faults.begin(world_.now() + world_.between(seconds(20), seconds(120)));
+        while (!faults.over() && !world_.violation()) world_.run_until(world_.now() + seconds(1));
+        rests_within(kRest, "after the last fault");
+        stays_calm();
+        if (!world_.violation()) checks_.losses_as_reported();
+        return {options_.seed, world_.trace_hash(), world_.violation(), world_.now(),
+                world_.counts()};
+    }
+
+  private:
+    std::vector<HostId> hosts(const std::string& name, int count) {
+        std::vector<HostId> out;
+        for (int n = 1; n <= count; ++n) out.push_back(net_.add(name + "-" + std::to_string(n)));
+        return out;
+    }
+
+    Profile profile() {
+        if (options_.profile) return *options_.profile;
+        constexpr Profile kProfiles[] = {Profile::All,     Profile::All,
+                                         Profile::All,     Profile::PostgresOnly,
+                                         Profile::Network, Profile::Operator};
+        return kProfiles[options_.seed % std::size(kProfiles)];
+    }
+
+    // The production code's own log is part of the story.
+    void listen_to_log() {
+        telemetry::log::Options log;
+        log.level = options_.story ? telemetry::log::Level::Info : telemetry::log::Level::Off;
+        log.format = telemetry::log::Format::Console;
+        log.sink = [this](std::string_view line) { world_.murmur(line); };
+        telemetry::log::configure(std::move(log));
+        watch_decide(
+            [this](const decide::Plan& plan) { world_.count("rule: " + std::string(plan.rule)); });
+    }
+
+    void make_cluster() {
+        api_.put(
+            "postgresclusters",
+            {{"apiVersion", "matriarch.dev/v1alpha1"},
+             {"kind", "PostgresCluster"},
+             {"metadata", {{"name", "orders"}, {"namespace", "shop"}}},
+             {"spec",
+              {{"slaves", 2}, {"failover", {{"mandateSeconds", 2 + world_.random().below(4)}}}}}});
+    }
+
+    void rests_within(Duration limit, const std::string& when) {
+        const TimePoint end = world_.now() + limit;
+        std::string unrest = checks_.unrest();
+        while (!unrest.empty() && world_.now() < end && !world_.violation()) {
+            world_.run_until(world_.now() + milliseconds(500));
+            unrest = checks_.unrest();
+        }
+        if (unrest.empty() || world_.violation()) return;
+        stuck_ = checks_.needs_a_person();
+        if (!stuck_) return world_.violate("rest", when + ": " + unrest);
+        world_.tell("rest", "an administrator's word is needed: " + unrest);
+        world_.count("ended in need of a person");
+    }
+
+    // Nothing happens, so nearly nothing is done.
+    void stays_calm() {
+        if (world_.violation() || stuck_) return;
+        world_.run_until(world_.now() + seconds(5));
+        const auto counted = [this](const char* name) {
+            const auto found = world_.counts().find(name);
+            return found == world_.counts().end() ? 0 : found->second;
+        };
+        const auto writes = counted("api writes"), looks = counted("reconciles");
+        const auto epochs = counted("epochs");
+        world_.run_until(world_.now() + kCalm);
+        if (world_.violation()) return;
+        if (counted("epochs") != epochs) world_.violate("calm", "the master changed");
+        if (counted("api writes") - writes > kCalmWrites)
+            world_.violate("calm", std::to_string(counted("api writes") - writes) + " API writes");
+        if (counted("reconciles") - looks > kCalmReconciles)
+            world_.violate("calm", std::to_string(counted("reconciles") - looks) + " reconciles");
+        if (const auto unrest = checks_.unrest(); !unrest.empty()) world_.violate("calm", unrest);
+    }
+
+    const Options options_;
+    World world_;
+    Network net_;
+    ApiWeather weather_;
+    ApiServer api_;
+    Checks checks_;
+    const HostId api_host_;
+    const ApiAccess access_;
+    Kubelet kubelet_;
+    const HostId client_host_;
+    bool stuck_ = false;
+};
+
+}  // namespace
+
+Outcome simulate(const Options& options) {
+    return Run(options).run();
+}
+
+}  // namespace matriarch::sim

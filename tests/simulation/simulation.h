@@ -1,0 +1,30 @@
+// Simulation: one seed from an empty API to the verdict: a cluster is founded, serves writers under
+// faults, and must come to rest with every promise kept.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+
+#include "faults.h"
+#include "world.h"
+
+namespace matriarch::sim {
+
+struct Options {
+    std::uint64_t seed = 1;
+    std::optional<Profile> profile;  // absent: the seed says
+    bool story = false;
+};
+
+struct Outcome {
+    std::uint64_t seed = 0, trace = 0;
+    std::optional<Violation> violation;
+    TimePoint ended;
+    std::map<std::string, std::uint64_t> counts;
+};
+
+Outcome simulate(const Options& options);
+
+}  // namespace matriarch::sim
