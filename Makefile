@@ -11,7 +11,7 @@ export PYTHONDONTWRITEBYTECODE = 1
 
 .DEFAULT_GOAL := help
 .PHONY: help setup build unit integration e2e test simulate simulate-mutants demo demo-down gauntlet \
-        sanitize format format-check lint image manifests manifests-check clean
+        bench-failover sanitize format format-check lint image manifests manifests-check clean
 
 help: ## Show this list
 	@awk -F ':[^#]*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-17s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -61,6 +61,11 @@ demo-down: ## Remove everything that the demo made
 gauntlet: ## Run 50 faults against real PostgreSQL, counting lost rows (CASE="12 25" RUNS=20 SHORT=1)
 	@tests/setup.sh all
 	@$(PYTHON) tests/gauntlet/gauntlet.py $(if $(RUNS),--runs $(RUNS)) $(if $(SHORT),--short) $(CASE)
+
+bench-failover: ## Measure write outages, here and with Patroni (RUNS=3 ONLY="patroni switchover" DOCS=1)
+	@tests/setup.sh bench
+	@$(TOOLS)/build.sh release $(JOBS) matriarch-writer
+	@$(PYTHON) tests/bench/failover.py $(if $(RUNS),--runs $(RUNS)) $(if $(DOCS),--write-docs) $(ONLY)
 
 sanitize: ## Run unit and integration tests under ASan with UBSan, and under TSan
 	@tests/setup.sh all

@@ -46,13 +46,66 @@ def interruptions(summary):
     return [one for one in summary["outages"] if one["error"] or one["ms"] > STALL_MS]
 
 
-class Writer:
-    """One writer of a cluster: started, asked, stopped. Use it with `with`."""
+class Journalled:
+    """What every writer tells, wherever it runs. A place adds `text()`, `ask()`, `stop_words` and
+    `state()`."""
+
+    stop_words = ("stop",)
+
+    def __init__(self, name, number, book):
+        self.name, self.number, self.book = name, number, book
+
+    def journal(self):
+        """What it printed, as objects."""
+        lines = []
+        for line in self.text().splitlines():
+            try:
+                lines.append(json.loads(line))
+            except ValueError:
+                lines.append({"event": "said", "text": line})
+        return lines
+
+    def last(self, event):
+        return next((one for one in reversed(self.journal()) if one["event"] == event), None)
+
+    def verify(self, host=None):
+        """Counts now, while it goes on writing: every id in the book must be in the table."""
+        extra = ["--host", host, "--any-server"] if host else []
+        done = self.ask("verify", "--book", self.book, "--writer", str(self.number), "--give-up", "30",
+                        *extra, check=False)
+        assert done.stdout.strip(), f"verify said nothing: {done.stderr}"
+        return json.loads(done.stdout.strip().splitlines()[-1])
+
+    def acknowledged(self):
+        return self.verify()["acknowledged"]
+
+    def wait_acknowledged(self, more, seconds=30):
+        """Until it has written on; a fresh writer until its first row."""
+        wait_for(f"{self.name} to start", lambda: self.last("started"), seconds, every=0.1,
+                 state=lambda: (self.journal()[-3:], self.state()))
+        if more > 1:
+            before = self.acknowledged()
+            wait_for(f"{self.name} to write {more} rows", lambda: self.acknowledged() >= before + more,
+                     seconds, every=0.2)
+
+    def outages(self):
+        """The outages that ended: [{ms, host, timeline}]."""
+        return [one for one in self.journal() if one["event"] == "outage-ended"]
+
+    def stop(self):
+        """Ends it, and answers (summary, verdict)."""
+        self.ask(*self.stop_words)
+        wait_for(f"{self.name} to count", lambda: self.last("verified"), 60, every=0.1,
+                 state=lambda: self.journal()[-5:])
+        return self.last("summary"), self.last("verified")
+
+
+class Writer(Journalled):
+    """One writer of a cluster in a pod: started, asked, stopped. Use it with `with`."""
 
     def __init__(self, kube, cluster, image, writer=1, service=False, **options):
+        super().__init__(f"{cluster.name}-writer-{writer}", writer, BOOK)
         self.kube, self.cluster = kube, cluster
-        self.name = f"{cluster.name}-writer-{writer}"
-        self.number = writer
         host = f"{cluster.name}-master" if service else None
         self.manifest = writer_pod(self.name, cluster.namespace, image, cluster.name, writer, host,
                                    **options)
@@ -74,53 +127,15 @@ class Writer:
         self.kube.delete("pod", self.cluster.namespace, self.name, grace=0)
         wait_for(f"{self.name} to be gone", lambda: self.pod() is None, 30)
 
-    def journal(self):
-        """What it printed, as objects."""
+    def text(self):
         try:
-            text = self.kube.logs(self.cluster.namespace, self.name)
+            return self.kube.logs(self.cluster.namespace, self.name)
         except KubeError:
-            return []  # not started yet
-        lines = []
-        for line in text.splitlines():
-            try:
-                lines.append(json.loads(line))
-            except ValueError:
-                lines.append({"event": "said", "text": line})
-        return lines
+            return ""  # not started yet
 
-    def last(self, event):
-        return next((one for one in reversed(self.journal()) if one["event"] == event), None)
+    def state(self):
+        return (self.pod() or {}).get("status") or {}
 
-    def verify(self, host=None):
-        """Counts now, while it goes on writing: every id in the book must be in the table."""
-        extra = ["--host", host, "--any-server"] if host else []
-        done = self.kube.execute(self.cluster.namespace, self.name, "writer", PATH, "verify", "--book",
-                                 BOOK, "--writer", str(self.number), "--give-up", "30", *extra,
-                                 check=False)
-        assert done.stdout.strip(), f"verify said nothing: {done.stderr}"
-        return json.loads(done.stdout.strip().splitlines()[-1])
-
-    def acknowledged(self):
-        return self.verify()["acknowledged"]
-
-    def wait_acknowledged(self, more, seconds=30):
-        """Until it has written on; a fresh writer until its first row."""
-        def begun():
-            return self.last("started")
-        wait_for(f"{self.name} to start", begun, seconds, every=0.1,
-                 state=lambda: (self.journal()[-3:], ((self.pod() or {}).get("status") or {})))
-        if more > 1:
-            before = self.acknowledged()
-            wait_for(f"{self.name} to write {more} rows", lambda: self.acknowledged() >= before + more,
-                     seconds, every=0.2)
-
-    def outages(self):
-        """The outages that ended: [{ms, host, timeline}]."""
-        return [one for one in self.journal() if one["event"] == "outage-ended"]
-
-    def stop(self):
-        """Ends it, and answers (summary, verdict)."""
-        self.kube.execute(self.cluster.namespace, self.name, "writer", PATH, "stop")
-        wait_for(f"{self.name} to count", lambda: self.last("verified"), 60, every=0.1,
-                 state=lambda: self.journal()[-5:])
-        return self.last("summary"), self.last("verified")
+    def ask(self, *words, check=True):
+        """The same program again, beside it in its pod."""
+        return self.kube.execute(self.cluster.namespace, self.name, "writer", PATH, *words, check=check)

@@ -28,8 +28,9 @@ def merged(under, over):
 
 
 class Arena:
-    def __init__(self, image=None, say=print):
-        self.lab = Lab("gauntlet")
+    def __init__(self, image=None, say=print, purpose="gauntlet"):
+        self.lab = Lab(purpose)
+        self.purpose = purpose
         self.wanted_image = image
         self.say = say
         self.kube = self.cluster = None
@@ -39,7 +40,7 @@ class Arena:
 
     def up(self):
         self.lab.up("--nodes", NODES)
-        self.image = self.wanted_image or build_images(self.lab, "gauntlet")
+        self.image = self.wanted_image or build_images(self.lab, self.purpose)
         if self.wanted_image:
             self.lab("load", self.image, SMALL["image"])
         self.machine = Machine(self.lab)
@@ -96,19 +97,22 @@ class Arena:
 
     # Small disks: each volume a memory file system of its own, so that it can be full.
 
-    def disk(self, node, number):
+    def disk(self, number):
         return f"/var/lib/kubelet/{DISK_CLASS}-{number}"
+
+    def mount_disk(self, path):
+        """The command that a node runs for it."""
+        return f"mount -t tmpfs -o size={DISK_MB}m,mode=0777 gauntlet {path}"
 
     def make_disks(self):
         objects = [{"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": DISK_CLASS},
                     "provisioner": "kubernetes.io/no-provisioner", "volumeBindingMode": "WaitForFirstConsumer"}]
         names = [(node, number) for node in range(1, NODES + 1) for number in range(1, DISKS_PER_NODE + 1)]
         for node, number in names:
-            name, path = f"{DISK_CLASS}-{node}-{number}", self.disk(node, number)
+            name, path = f"{DISK_CLASS}-{node}-{number}", self.disk(number)
             self.kube.run("delete", "pv", name, "--ignore-not-found")
             self.lab("node-run", node, "--", "sh", "-c",
-                     f"umount -l {path} 2>/dev/null; mkdir -p {path} && "
-                     f"mount -t tmpfs -o size={DISK_MB}m,mode=0777 gauntlet {path}")
+                     f"umount -l {path} 2>/dev/null; mkdir -p {path} && {self.mount_disk(path)}")
             objects.append({
                 "apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": name},
                 "spec": {"storageClassName": DISK_CLASS, "capacity": {"storage": f"{DISK_MB}Mi"},

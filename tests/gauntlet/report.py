@@ -17,6 +17,10 @@ def percentile(values, share):
     return ordered[max(0, math.ceil(share * len(ordered)) - 1)] if ordered else None
 
 
+def spread(values):
+    return f"{percentile(values, 0.5):,} / {percentile(values, 0.99):,}" if values else ""
+
+
 class Row:
     """All runs of one case."""
 
@@ -50,8 +54,6 @@ class Row:
         return self.verdict.startswith("FAIL")
 
     def cells(self):
-        def spread(values):
-            return f"{percentile(values, 0.5):,} / {percentile(values, 0.99):,}" if values else ""
         ran = bool(self.results) and not self.case.bare
         return [self.case.number, self.case.title, str(len(self.results)), spread(self.uri), spread(self.service),
                 f"{self.acknowledged:,}" if ran else "", str(self.lost) if ran else "", str(self.double) if ran else "",
@@ -70,8 +72,12 @@ HEAD = ["#", "fault", "runs", "by URI ms p50 / p99", "by Service ms p50 / p99", 
 
 
 def text_table(rows):
-    lines = [HEAD] + [row.cells() for row in rows]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(HEAD) - 1)]
+    return aligned([HEAD] + [row.cells() for row in rows])
+
+
+def aligned(lines):
+    """Columns as wide as they must be; the last one is free."""
+    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]) - 1)]
     return "\n".join("  ".join([*(cell.ljust(width) for cell, width in zip(line, widths)), line[-1]]).rstrip()
                      for line in lines)
 
@@ -107,8 +113,6 @@ def write_json(path, rows, facts):
 
 
 def write_markdown(path, rows, facts):
-    def escaped(cell):
-        return cell.replace("|", "\\|").replace("\n", " ")
     lines = ["# The gauntlet", "",
              "Faults against a real PostgreSQL on a local Kubernetes of three nodes, while two clients write every 10 ms:",
              "one by the multi-host URI, one by the Service. Made by `make gauntlet`; what each case does and expects",
@@ -118,6 +122,12 @@ def write_markdown(path, rows, facts):
              "Lost: acknowledged ids that are not in the table afterwards. Double writes: acknowledged by an instance after",
              "another one was master already, tried every 100 ms at every instance's own address and through sessions",
              "from before the fault.", "",
-             "| " + " | ".join(HEAD) + " |", "|" + "---|" * len(HEAD)]
-    lines += ["| " + " | ".join(escaped(cell) for cell in row.cells()) + " |" for row in rows]
+             *markdown_table([HEAD] + [row.cells() for row in rows])]
     path.write_text("\n".join(lines) + "\n")
+
+
+def markdown_table(lines):
+    def row(cells):
+        return "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"
+    head, *body = lines
+    return [row(head), "|" + "---|" * len(head), *map(row, body)]

@@ -149,12 +149,16 @@ class Run:
         self.result.load = os.getloadavg()[0]
         return self.result
 
-    def play_on_cluster(self):
+    def prepare(self):
+        """A whole cluster, and who is who in it; answers its epoch."""
         self.cluster = self.arena.ready_cluster(self.case)
         self.arena.place_leader(self.case.leader, self.node(self.cluster.master))
         self.cluster.wait_ready(60)
         self.look()
-        first_epoch = self.epoch
+        return self.epoch
+
+    def play_on_cluster(self):
+        first_epoch = self.prepare()
         node = self.quiet_node()
         with contextlib.ExitStack() as stack:
             writers = [self.writer(1, node), self.writer(2, node, service=True)]

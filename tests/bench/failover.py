@@ -1,0 +1,135 @@
+#!/usr/bin/python3
+"""make bench-failover: how long writes stop when something fails, here and with Patroni.
+
+  failover.py                          every event, 20 runs each, on all systems
+  failover.py --runs 3 node-off        one event
+  failover.py patroni switchover       one event on one system
+  failover.py --add ...                keeps what earlier runs measured, and adds to it
+  failover.py --write-docs             writes docs/benchmarks.md from what was measured; runs nothing
+  failover.py --list
+
+Results: tables here, and build/bench/failover.json, written after each run. It needs root, as the lab does.
+"""
+
+import argparse
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+sys.dont_write_bytecode = True
+sys.path[:0] = [str(HERE)] + [str(ROOT / "tests" / part) for part in ("gauntlet", "e2e", "demo", "tools")]
+
+import matriarch  # noqa: E402
+from document import Results  # noqa: E402
+from events import EVENTS  # noqa: E402
+from install import keep  # noqa: E402
+from peer import VARIANTS, Peer  # noqa: E402
+from report import circumstances  # noqa: E402
+
+RESULTS = ROOT / "build" / "bench" / "failover.json"
+DOCUMENT = ROOT / "docs" / "benchmarks.md"
+# The peer first: nothing of the lab runs beside it then.
+SYSTEMS = [*VARIANTS, matriarch.NAME]
+
+
+def say(text=""):
+    print(text, flush=True)
+
+
+def options():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("only", nargs="*", help="events and systems; none: all")
+    parser.add_argument("--runs", type=int, default=20)
+    parser.add_argument("--add", action="store_true")
+    parser.add_argument("--write-docs", action="store_true")
+    parser.add_argument("--note", help="what else is to be known of the machine; it is told with the results")
+    parser.add_argument("--list", action="store_true")
+    parser.add_argument("--image", default=os.environ.get("IMAGE"), help="an image of the lab's store, instead of a build")
+    chosen = parser.parse_args()
+    unknown = set(chosen.only) - set(SYSTEMS) - {one.key for one in EVENTS}
+    if unknown:
+        parser.error(f"no {', '.join(sorted(unknown))}; there are: {', '.join(SYSTEMS + [one.key for one in EVENTS])}")
+    return chosen
+
+
+def plan(chosen):
+    """{system: [(event, runs)]}, without what is empty."""
+    systems = [one for one in SYSTEMS if one in chosen.only] or SYSTEMS
+    events = [one for one in EVENTS if one.key in chosen.only] or EVENTS
+    whole = {system: [(one, chosen.runs if system == matriarch.NAME else min(chosen.runs, one.peer_most))
+                      for one in events if system == matriarch.NAME or one.peer] for system in systems}
+    return {system: wanted for system, wanted in whole.items() if wanted}
+
+
+class Bench:
+    def __init__(self, chosen):
+        self.chosen, self.plan = chosen, plan(chosen)
+        known = Results.read(RESULTS) if chosen.add and RESULTS.exists() else Results()
+        facts = known.facts | circumstances(chosen.image) | ({"note": chosen.note} if chosen.note else {})
+        self.results = Results(known.samples, facts)
+        self.total = sum(runs for wanted in self.plan.values() for _, runs in wanted)
+        self.done, self.began = 0, time.monotonic()
+
+    def run(self):
+        for name, wanted in self.plan.items():
+            say(f"== {name}")
+            system = (matriarch.Matriarch(self.chosen.image, say) if name == matriarch.NAME else Peer(name))
+            try:
+                system.up()
+                self.results.facts |= system.facts()
+                for event, runs in wanted:
+                    self.measure(system, event, runs)
+            finally:
+                system.down(keep())
+
+    def measure(self, system, event, runs):
+        say(f"{event.title}")
+        for number in range(1, runs + 1):
+            sample = system.play(event, number)
+            sample.commit = self.results.facts["commit"] + ("+" if self.results.facts["changed"] else "")
+            self.results.samples.append(sample)
+            self.results.write(RESULTS)
+            self.done += 1
+            say(f"  {number}/{runs}  {sample.one_line()}; {self.left()}")
+
+    def left(self):
+        minutes = (time.monotonic() - self.began) / 60
+        return f"{self.done} of {self.total} done, about {minutes / self.done * (self.total - self.done):.0f} minutes left"
+
+
+def main():
+    chosen = options()
+    if chosen.list:
+        for event in EVENTS:
+            say(f"{event.key:<20}  {event.title}" + ("" if event.peer else "  (not at Patroni)"))
+        say(f"systems: {', '.join(SYSTEMS)}")
+        return 0
+    if chosen.write_docs:
+        DOCUMENT.write_text(Results.read(RESULTS).markdown())
+        say(f"written: {DOCUMENT.relative_to(ROOT)}")
+        return 0
+    if os.geteuid() != 0:
+        os.execvp("sudo", ["sudo", "--preserve-env", sys.executable, *sys.argv])
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, interrupted)
+    bench = Bench(chosen)
+    status = 0
+    try:
+        bench.run()
+    except KeyboardInterrupt:
+        say("interrupted")
+        status = 1
+    say(f"\n{bench.results.text()}")
+    return status
+
+
+def interrupted(*_):
+    raise KeyboardInterrupt  # so that every `finally` takes down what it started
+
+
+if __name__ == "__main__":
+    sys.exit(main())
