@@ -27,9 +27,6 @@ inline constexpr Mutant kMutants[] = {
     {"loss_is_none", Profile::Network},
     {"publish_before_verify", {}},
     {"follow_what_diverged", {}},
-    {"accept_any_incarnation", {}},
-    {"accept_lower_term", Profile::Operator},
-    {"accept_lower_epoch", Profile::Operator},
 };
 
 }  // namespace matriarch::sim
