@@ -74,7 +74,9 @@ EVENTS = [
     Event("pod-deleted", POD),
     Event("node-off", CASES["12"], peer="node_killed", goal=6, may_lose=True, cause=SILENT),
     Event("node-cut", CUT, peer="node_frozen", may_lose=True, cause=SILENT),
-    Event("node-and-leader-off", CASES["13"], may_lose=True),
+    Event("node-and-leader-off", CASES["13"], may_lose=True,
+          cause="the standby leads when the lost leader's Lease has run out, 6 s and a little; it then has to assume that the "
+                "master got a whole mandate just before, which is 3.4 s; the promotion is the rest."),
     Event("postmaster-frozen", CASES["3"], peer="postmaster_frozen", from_fault=True, peer_most=3),
     Event("switchover", CASES["50"], peer="switchover", goal=4,
           cause="before anybody is chosen, the old master is stopped cleanly with its last checkpoint (90 to 160 ms, once 550), "
