@@ -65,8 +65,9 @@ CUT = Case("cut", "node of the master cut off", failover(NODE, lost="reported", 
 STALL = Case("stall", "disk of the master stalled", failover(FROZEN, lost="reported", ready=180), disk_stalled,
              spec=DISK_SPEC)
 
-SILENT = ("by the URI the budget is kept. By the Service it takes what kube-proxy needs to apply the published route (0.1 s, up to "
-          "0.8 s soon after another change), and a client that waits 0.4 s for a silent address looks again that seldom.")
+SILENT = ("by the URI the budget is kept. By the Service it probably takes what kube-proxy needs to apply the published route (0.1 s, "
+          "up to 0.8 s soon after another change), and the client waits 0.4 s for a silent address before it looks again; "
+          "neither was measured apart.")
 
 EVENTS = [
     Event("postmaster-killed", CASES["1"], peer="postmaster_killed", goal=15),
@@ -85,6 +86,6 @@ EVENTS = [
     Event("disk-stalled", STALL, may_lose=True,
           cause="a write may take 3 s before its disk counts as stalled, since cloud disks pause for a second or two. Then the "
                 "old master can confirm no fence: its processes hang in the kernel, and the volume takes no note of it. So its "
-                "mandate has to run out, 3.4 s more. Where the agent itself hangs at the first write it is merely silent, which "
-                "costs what a lost node costs: 3.6 s."),
+                "mandate has to run out, 3.4 s more. Some runs take 3.6 s only, like a lost node: there the operator heard nothing more "
+                "after 1.5 s, probably since the agent itself hung in a write."),
 ]
