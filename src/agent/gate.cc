@@ -1,7 +1,5 @@
 #include "agent/gate.h"
 
-#include "base/mutant.h"
-
 namespace matriarch::agent {
 namespace {
 
@@ -13,7 +11,7 @@ std::string text(std::uint64_t value) {
 }
 
 Refusal right_incarnation(const Order& o, const GateView& v) {
-    if (o.incarnation == v.incarnation || mutant("accept_any_incarnation")) return {};
+    if (o.incarnation == v.incarnation) return {};
     return "meant for incarnation " + o.incarnation.value + ", this is " + v.incarnation.value;
 }
 
@@ -38,12 +36,12 @@ Refusal readable_state(const Order& o, const GateView& v) {
 }
 
 Refusal term_not_lower(const Order& o, const GateView& v) {
-    if (v.state == nullptr || o.term >= v.state->term || mutant("accept_lower_term")) return {};
+    if (v.state == nullptr || o.term >= v.state->term) return {};
     return "term " + text(o.term.value) + " is over, " + text(v.state->term.value) + " is known";
 }
 
 Refusal epoch_not_lower(const Order& o, const GateView& v) {
-    if (v.state == nullptr || o.epoch >= v.state->epoch || mutant("accept_lower_epoch")) return {};
+    if (v.state == nullptr || o.epoch >= v.state->epoch) return {};
     return "epoch " + text(o.epoch.value) + " is over, " + text(v.state->epoch.value) + " is known";
 }
 

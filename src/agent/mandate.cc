@@ -67,7 +67,7 @@ void Mandate::member_said(std::uint64_t round, const PodUid& pod, bool promised)
     }
     round_->missing.erase(pod);
     // A member that refused stays missing, so this round can't be completed by others.
-    if (!round_->missing.empty() && !mutant("one_promise_is_enough")) return;
+    if (!round_->missing.empty()) return;
     round_->over = true;
     // `closed` ends this way, too.
     if (!closed_) prolong(round_->sent, seat_.ttl, MandateSource::Promises);

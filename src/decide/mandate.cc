@@ -62,8 +62,7 @@ bool has_heir(const Facts& f) {
 std::optional<Granting> granting(const Facts& f, const Plan& plan) {
     const auto& record = *f.record;
     const bool ours = record.term == f.seen.term && !record.version.empty();
-    const bool closing = record.phase == Phase::Closing || ends_mandate(plan);
-    if (!ours || (closing && !mutant("grant_while_closing"))) return {};
+    if (!ours || record.phase == Phase::Closing || ends_mandate(plan)) return {};
     if (f.master == nullptr || !f.holds_record(*f.master)) return {};
     if (!f.master->clock_trouble.empty() || somebody_knows_more(f)) return {};
     return Granting{record.holder,   record.holder_pod, record.epoch,

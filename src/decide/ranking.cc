@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "base/mutant.h"
 #include "decide/mandate.h"
 #include "decide/synchronous.h"
 
@@ -128,7 +127,7 @@ std::optional<Candidate> consider(const Facts& f, const InstanceView& instance, 
     const bool newest = report.timeline == f.record->timeline;
     const bool forced = loss_is_accepted(f) && report.timeline < f.record->timeline &&
                         resolve(f, f.seen.spec.failover.target) == &instance;
-    if (!newest && !forced && !mutant("compare_across_timelines"))
+    if (!newest && !forced)
         return no("it is on timeline " + std::to_string(report.timeline.value) +
                   ", the cluster served from " + std::to_string(f.record->timeline.value));
     if (proof == ProofKind::Expiry)

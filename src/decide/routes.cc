@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/mutant.h"
+
 namespace matriarch::decide {
 namespace {
 
@@ -55,10 +56,12 @@ int weight_of(const Facts& f, int position) {
 }
 
 std::optional<MasterRoute> master_route(const Facts& f) {
-    const bool verified = f.record->phase == Phase::Serving || mutant("publish_before_verify");
-    const bool serves = verified && f.master_state == MasterState::Serving &&
-                        !f.master->address.empty() && f.master->report->writable != Known::No;
+    const bool serves = f.record->phase == Phase::Serving &&
+                        f.master_state == MasterState::Serving && !f.master->address.empty() &&
+                        f.master->report->writable != Known::No;
     if (serves)
+        return MasterRoute{f.master->name, f.master->pod, f.master->host, f.master->address, 5432};
+    if (mutant("publish_before_verify") && f.record->phase == Phase::Promoting && f.master)
         return MasterRoute{f.master->name, f.master->pod, f.master->host, f.master->address, 5432};
     if (f.record->phase == Phase::Closing) return {};  // nobody, until an expiry is proved
     // Not now. One publication beats two (kube-proxy applies one change a second), so the old

@@ -87,7 +87,6 @@ std::optional<Finding> lacks_too_much(const Facts& f, bool rescue_failed) {
 Order promote(const Facts& f) {
     Order o = order_for(f, *f.master, OrderKind::Promote, f.master->name.value);
     o.reserved = std::max(f.record->timeline, f.record->reserved);
-    if (mutant("reuse_timeline_numbers")) o.reserved = Timeline();
     empower(f, o);
     // The record in phase promoting is the stored form of the proof.
     Proof proof{f.record->proof.value_or(ProofKind::ConfirmedFence), f.record->former, PodUid(),

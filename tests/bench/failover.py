@@ -91,8 +91,9 @@ class Bench:
         for number in range(1, runs + 1):
             sample = system.play(event, number)
             sample.commit = self.results.facts["commit"] + ("+" if self.results.facts["changed"] else "")
-            self.results.samples.append(sample)
-            self.results.write(RESULTS)
+            if sample.hit:
+                self.results.samples.append(sample)
+                self.results.write(RESULTS)
             self.done += 1
             say(f"  {number}/{runs}  {sample.one_line()}; {self.left()}")
 

@@ -58,6 +58,7 @@ class Measurement(Run):
             time.sleep(self.random.uniform(0, 1))  # in no step with anybody's clock
             self.sample.free = wait_calm()
             self.fault_wall = time.time()
+            self.sample.hit = True
             try:
                 self.faults_and_outcomes()
                 self.converge(first_epoch)

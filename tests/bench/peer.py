@@ -68,6 +68,7 @@ class Peer:
             time.sleep(random.uniform(0, self.cluster.dcs["loop_wait"]))
             sample.free = wait_calm()
             fault = time.time()
+            sample.hit = True
             with getattr(Faults(self.cluster), event.peer)(leader):
                 ended = self.wait_outage(writer, fault)
             self.cluster.wait_ready()

@@ -11,7 +11,8 @@ class Sample:
     system: str
     event: str
     number: int
-    counts: bool = False  # the fault was hit, and was followed by what is measured
+    hit: bool = False  # the fault took place
+    counts: bool = False  # and was followed by what is measured
     changed: bool = False  # another master, and a later epoch or timeline
     troubles: list = field(default_factory=list)
     uri: int | None = None  # the write outage in milliseconds, by multi-host URI
@@ -35,7 +36,7 @@ class Sample:
         return (f"out {ms(self.uri)} by URI" + (f", {ms(self.service)} by Service" if self.service is not None else "")
                 + f"; {self.acknowledged:,} rows, {self.lost} lost; {'' if self.changed else 'same master; '}"
                 + (f"{steps}; " if steps else "") + f"{self.seconds:.0f} s, machine {self.free:.0%} free"
-                + ("" if self.counts else "; DOES NOT COUNT")
+                + ("" if self.counts else "; DOES NOT COUNT" if self.hit else "; NO FAULT, NOT KEPT")
                 + "".join(f"\n      {trouble[:400]}" for trouble in self.troubles))
 
 

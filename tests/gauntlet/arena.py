@@ -145,7 +145,7 @@ class Arena:
             if on_it == (where == "with master"):
                 return
             if where == "with master" and not self.operator_on(master_node):
-                break
+                self.bring_operator_to(master_node, leader)
             self.machine.kill(self.machine.operator(self.kube.get("pod", self.operator.namespace, leader)))
             self.operator.wait_leader(other_than=leader)
             self.wait_two_operators()
@@ -153,6 +153,17 @@ class Arena:
 
     def operator_on(self, node):
         return any(pod["spec"].get("nodeName") == f"node{node}" for pod in self.operator.running())
+
+    def bring_operator_to(self, node, leader):
+        """The standby moves there: the other nodes take no pods meanwhile."""
+        others = [f"node{n}" for n in range(1, NODES + 1) if n != node]
+        standby = next(pod["metadata"]["name"] for pod in self.operator.running() if pod["metadata"]["name"] != leader)
+        self.kube.run("cordon", *others)
+        try:
+            self.kube.delete("pod", self.operator.namespace, standby)
+            self.wait_two_operators()
+        finally:
+            self.kube.run("uncordon", *others)
 
     def wait_two_operators(self):
         def both():

@@ -211,7 +211,9 @@ bool Checks::needs_a_person() const {
     const auto found = kubelet_->machines().find(record_->holder);
     if (found == kubelet_->machines().end()) return false;
     const auto& machine = found->second;
-    const bool fenced = machine.volume.state && machine.volume.state->fenced >= record_->epoch;
+    const auto& state = machine.volume.state;
+    const bool fenced =
+        state && state->fenced >= record_->epoch && state->fenced_by == record_->holder_pod;
     return machine.pod != record_->holder_pod && !fenced;
 }
 

@@ -19,7 +19,7 @@ namespace matriarch::sim {
 
 class Checks final : public Witness {
   public:
-    Checks(World& world, ApiServer& api) : world_(world), api_(api) {
+    Checks(World& world, ApiServer& api) : world_(world) {
         api.on_change([this](const std::string& plural, const Json* before, const Json* after) {
             changed(plural, before, after);
         });
@@ -61,7 +61,6 @@ class Checks final : public Witness {
     std::string unrest_of_master(const AuthorityRecord& record) const;
 
     World& world_;
-    ApiServer& api_;
     Kubelet* kubelet_ = nullptr;
     std::optional<AuthorityRecord> record_;
     std::optional<Routes> routes_;

@@ -20,20 +20,13 @@ inline constexpr Mutant kMutants[] = {
     {"skip_expiry_wait", Profile::Network},
     {"short_expiry", Profile::Network},
     {"expiry_without_renewals", Profile::Network},
-    {"grant_while_closing", Profile::Network},
     {"mandate_from_arrival", {}},
     {"mandate_never_ends", Profile::Network},
-    {"one_promise_is_enough", Profile::Network},
     {"promote_the_silent", Profile::Network},
     {"rescue_never", Profile::PostgresOnly},
-    {"loss_is_none", {}},
-    {"compare_across_timelines", {}},
-    {"reuse_timeline_numbers", {}},
+    {"loss_is_none", Profile::Network},
     {"publish_before_verify", {}},
     {"follow_what_diverged", {}},
-    {"accept_any_incarnation", {}},
-    {"accept_lower_term", Profile::Operator},
-    {"accept_lower_epoch", Profile::Operator},
 };
 
 }  // namespace matriarch::sim

@@ -73,11 +73,12 @@ TEST_F(TransportTest, GivenSeveralRequests_WhenSentOneByOne_ThenTheyShareAConnec
     serve([](Connection& connection) {
         while (!connection.read_request().empty()) connection.respond(200, "{}");
     });
-    for (int i = 0; i < 5; ++i) ASSERT_TRUE(send().ok());
+    constexpr int kRequests = 20;
+    for (int i = 0; i < kRequests; ++i) ASSERT_TRUE(send().ok());
     // The library gives a connection back to its pool a moment after the answer is complete, so a
-    // quick second request may open another one.
+    // quick next request may open another one: on a busy machine more than once, but not each time.
     const int pooled = server_->connections();
-    EXPECT_LE(pooled, 2);
+    EXPECT_LT(pooled, kRequests / 2);
     ASSERT_TRUE(send({.target = "/x", .lane = Lane::Lease}).ok());
     EXPECT_EQ(server_->connections(), pooled + 1);  // leadership has its own
 }
