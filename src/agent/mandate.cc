@@ -96,25 +96,25 @@ milliseconds Mandate::patience() const {
     return std::max(seat_.ttl / 3, kLeastPatience);
 }
 
-bool Mandate::record_due(TimePoint now) const {
-    if (!record_sent_) return true;
-    return now >= *record_sent_ + (record_waits_ ? Duration(patience()) : kAskEvery);
+std::optional<TimePoint> Mandate::next_record() const {
+    if (!record_sent_) return {};
+    return *record_sent_ + (record_waits_ ? Duration(patience()) : kAskEvery);
 }
 
-bool Mandate::round_due(TimePoint now) const {
-    if (!seat_.candidates.known()) return false;
-    if (!round_) return true;
-    return now >= round_->sent + (round_->over ? kAskEvery : Duration(patience()));
+std::optional<TimePoint> Mandate::next_round() const {
+    if (!round_) return {};
+    return round_->sent + (round_->over ? kAskEvery : Duration(patience()));
 }
 
 Mandate::Questions Mandate::ask(TimePoint now) {
     Questions out;
     if (!may_ask(now) || (!hurry_ && now < half_time())) return out;
-    if (record_due(now)) {
+    const auto due = [&](std::optional<TimePoint> at) { return !at || now >= *at; };
+    if (due(next_record())) {
         out.record = record_waits_ = true;
         record_sent_ = now;
     }
-    if (round_due(now)) {
+    if (seat_.candidates.known() && due(next_round())) {
         round_ = Round{++last_round_, now, {}, false};
         for (const auto& member : seat_.candidates.members) round_->missing.insert(member.pod);
         out.round = last_round_;
@@ -162,9 +162,8 @@ TimePoint Mandate::wake(TimePoint now) const {
     TimePoint at = fence_at();
     if (!may_ask(now)) return at;
     if (!hurry_ && now < half_time()) return std::min(at, half_time());
-    if (record_sent_)
-        at = std::min(at, *record_sent_ + (record_waits_ ? Duration(patience()) : kAskEvery));
-    if (round_) at = std::min(at, round_->sent + (round_->over ? kAskEvery : Duration(patience())));
+    for (const auto& next : {next_record(), next_round()})
+        if (next) at = std::min(at, *next);
     return at;
 }
 

@@ -81,8 +81,9 @@ class Mandate {
     void prolong(TimePoint from, Duration length, MandateSource source);
     bool may_ask(TimePoint now) const;
     TimePoint half_time() const;
-    bool record_due(TimePoint now) const;
-    bool round_due(TimePoint now) const;
+    // When it may be asked again; nothing: it was not asked yet.
+    std::optional<TimePoint> next_record() const;
+    std::optional<TimePoint> next_round() const;
 
     Seat seat_;
     MandateSource source_ = MandateSource::None;

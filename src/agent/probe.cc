@@ -14,15 +14,13 @@ constexpr Duration kHurried = milliseconds(5), kHurryFor = milliseconds(1000);
 constexpr Duration kPromotion = milliseconds(2);
 constexpr Duration kAnswerIn = seconds(2);
 
-// The postmaster writes its state into the last line of its pid file (miscadmin.h,
-// PM_STATUS_READY): asking it by connections would fill its log with "the database system is
-// starting up".
+}  // namespace
+
+// Asking it by connections would fill its log with "the database system is starting up".
 bool says_ready(const std::string& pid_file) {
     const auto text = read_file(pid_file);
     return text && text->find("\nready") != std::string::npos;
 }
-
-}  // namespace
 
 Probe::Probe(std::string socket_dir, int port, std::string pid_file, const Clock& clock,
              Deliver deliver)

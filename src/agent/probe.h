@@ -17,6 +17,10 @@
 
 namespace matriarch::agent {
 
+// Whether the postmaster takes connections, by the last line of its pid file (miscadmin.h,
+// PM_STATUS_READY).
+bool says_ready(const std::string& pid_file);
+
 class Probe {
   public:
     using Deliver = std::function<void(Probed)>;

@@ -109,6 +109,11 @@ bool has_open(pid_t pid, const struct stat& file) {
 
 }  // namespace
 
+bool is_stopped(pid_t pid) {
+    const auto info = process_info(pid);
+    return info && (info->state == 'T' || info->state == 't');
+}
+
 Supervisor::Supervisor(std::string lock_path) : lock_path_(std::move(lock_path)) {
     prctl(PR_SET_CHILD_SUBREAPER, 1);
 }

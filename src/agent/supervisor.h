@@ -32,6 +32,9 @@ struct SpawnSpec {
     int keep = -1;         // one more descriptor that stays open
 };
 
+// SIGSTOP, or a debugger, holds it.
+bool is_stopped(pid_t pid);
+
 class Supervisor {
   public:
     using OnExit = std::function<void(int wait_status)>;

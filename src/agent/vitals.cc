@@ -5,7 +5,8 @@
 
 #include <cstring>
 
-#include "agent/files.h"
+#include "agent/probe.h"
+#include "agent/supervisor.h"
 #include "postgres/connection.h"
 
 namespace matriarch::agent {
@@ -16,15 +17,6 @@ constexpr Duration kKnockIn = milliseconds(500);
 constexpr Duration kLookEvery = milliseconds(250);  // at the process's state
 constexpr Duration kWriteEvery = seconds(1);
 constexpr std::size_t kPage = 4096;
-
-// SIGSTOP, or a debugger.
-bool is_stopped(pid_t pid) {
-    const auto text = read_file("/proc/" + std::to_string(pid) + "/stat");
-    const auto bracket = text ? text->rfind(')') : std::string::npos;
-    if (bracket == std::string::npos || bracket + 2 >= text->size()) return false;
-    const char state = (*text)[bracket + 2];
-    return state == 'T' || state == 't';
-}
 
 }  // namespace
 
@@ -65,9 +57,7 @@ bool KnockWatch::silent(pid_t postmaster) {
     if (is_stopped(postmaster)) return true;
     const TimePoint now = clock_.now();
     if (now - knocked_ < (unanswered_ ? kKnockAgain : kKnockEvery)) return unanswered_;
-    // The last line of its pid file says whether it takes connections (miscadmin.h).
-    const auto pid_file = read_file(pid_file_);
-    if (!pid_file || pid_file->find("\nready") == std::string::npos) return unanswered_ = false;
+    if (!says_ready(pid_file_)) return unanswered_ = false;
     knocked_ = now;
     const auto answer = postgres::knock(socket_, Deadline{now + kKnockIn}, clock_);
     return unanswered_ = !answer && answer.error().kind == ErrorKind::Timeout;

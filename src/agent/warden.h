@@ -16,7 +16,7 @@ namespace matriarch::agent {
 
 class Warden final : public Guard {
   public:
-    // Makes the page and the first process; with `alive()` false neither could be made.
+    // Makes the page and the first process; process() is -1 if neither could be made.
     Warden();
     ~Warden() override;
     Warden(const Warden&) = delete;

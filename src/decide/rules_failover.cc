@@ -29,6 +29,11 @@ bool may_take_over(const Facts& f, const InstanceView& i) {
            i.report->timeline == f.record->timeline;
 }
 
+bool has_successor(const Facts& f) {
+    return std::any_of(f.others.begin(), f.others.end(),
+                       [&](const auto* slave) { return may_take_over(f, *slave); });
+}
+
 Order lead(const Facts& f) {
     Order o = order_for(f, *f.master, OrderKind::Lead, f.master->name.value);
     empower(f, o);
@@ -273,8 +278,7 @@ Verdict end_of_master(const Facts& f, Plan& plan) {
     const Report& report = *f.master->report;
     if (report.state == PostgresState::Stopping) return Verdict::Decided;  // its last WAL goes out
 
-    const bool successor = std::any_of(f.others.begin(), f.others.end(),
-                                       [&](const auto* slave) { return may_take_over(f, *slave); });
+    const bool successor = has_successor(f);
     const bool automatic = f.seen.spec.failover.mode == FailoverMode::Automatic;
     if (!f.master->pod_ending && !change_requested(f) && !(automatic && successor)) {
         if (f.record->phase == Phase::Closing) return reopen(f, plan);
@@ -296,8 +300,7 @@ Verdict end_stuck_master(const Facts& f, Plan& plan) {
             : "a write to its disk has taken " + std::to_string(report.disk_stalled.count());
     plan.findings.push_back(
         {"MasterServing", false, "MasterStuck", f.master->name.value + ": " + what + " ms"});
-    const bool successor = std::any_of(f.others.begin(), f.others.end(),
-                                       [&](const auto* slave) { return may_take_over(f, *slave); });
+    const bool successor = has_successor(f);
     if (!successor || f.seen.spec.failover.mode != FailoverMode::Automatic) return Verdict::Decided;
     give(f, plan, *f.master, fence(f, *f.master, false), what + " ms");
     receivers_are_down(f, plan);

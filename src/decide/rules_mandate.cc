@@ -52,11 +52,12 @@ Verdict write_our_term(const Facts& f, Plan& plan) {
 
 // A promotion by hand opens a timeline that the record knows nothing of. Its number is taken.
 Verdict note_foreign_timelines(const Facts& f, Plan& plan) {
-    Timeline newest = std::max(f.record->timeline, f.record->reserved);
+    const Timeline known = std::max(f.record->timeline, f.record->reserved);
+    Timeline newest = known;
     for (const auto& i : f.seen.instances)
         if (i.report && i.report->system_identifier == f.record->system_identifier)
             newest = std::max(newest, i.report->timeline);
-    if (newest <= std::max(f.record->timeline, f.record->reserved)) return Verdict::Pass;
+    if (newest <= known) return Verdict::Pass;
     auto r = *f.record;
     r.reserved = newest;
     plan.steps.push_back(

@@ -89,6 +89,17 @@ void expect_dead_in_time(Lab& lab, Node& node, Writer& writer, TimePoint deadlin
     print_time("last process gone, before the deadline", deadline - dead);
 }
 
+// With a frozen agent only the warden can.
+void expect_warden_kills(Lab& lab, Node& node) {
+    Writer writer(lab, node);
+    lab.stop_granting();
+    const Report last = node.report();
+    kill(node.agent(), SIGSTOP);
+    expect_dead_in_time(lab, node, writer, deadline_of(last));
+    kill(node.agent(), SIGCONT);
+    expect_fenced_for_good(lab, node);
+}
+
 TEST(Mandate, GivenNoMoreGrants_WhenTheDeadlineComes_ThenItIsFencedBeforeIt_INV1) {
     Lab lab(2);
     BRING_UP(lab);
@@ -106,13 +117,7 @@ TEST(Mandate, GivenAFrozenAgent_WhenTheDeadlineComes_ThenTheWardenKills_INV1) {
     Lab lab(2);
     BRING_UP(lab);
     lab[2].kill_container();
-    Writer writer(lab, lab[1]);
-    lab.stop_granting();
-    const Report last = lab[1].report();
-    kill(lab[1].agent(), SIGSTOP);
-    expect_dead_in_time(lab, lab[1], writer, deadline_of(last));
-    kill(lab[1].agent(), SIGCONT);
-    expect_fenced_for_good(lab, lab[1]);
+    expect_warden_kills(lab, lab[1]);
 }
 
 TEST(Mandate, GivenItsWardenIsKilled_WhenTheAgentFreezes_ThenANewOneKillsInTime) {
@@ -127,13 +132,7 @@ TEST(Mandate, GivenItsWardenIsKilled_WhenTheAgentFreezes_ThenANewOneKillsInTime)
         return warden > 0 && warden != former;
     });
     ASSERT_TRUE(replaced);
-    Writer writer(lab, lab[1]);
-    lab.stop_granting();
-    const Report last = lab[1].report();
-    kill(lab[1].agent(), SIGSTOP);
-    expect_dead_in_time(lab, lab[1], writer, deadline_of(last));
-    kill(lab[1].agent(), SIGCONT);
-    expect_fenced_for_good(lab, lab[1]);
+    expect_warden_kills(lab, lab[1]);
 }
 
 TEST(Mandate, GivenGrants_WhenManyMandatesPass_ThenItServesOn) {

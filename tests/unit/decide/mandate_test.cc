@@ -20,6 +20,11 @@ Scene lost_master(Duration silence) {
 }
 
 // The same with grants stopped, and slaves that promise nothing any more.
+void answers_again(Scene& s) {
+    s.at(1).reachable = true;
+    s.at(1).reported_at = kNow;
+}
+
 Scene closing_master(Duration silence) {
     Scene s = lost_master(silence);
     s.seen.record->phase = Phase::Closing;
@@ -385,8 +390,7 @@ TEST(Expiry, GivenClosing_WhenSlavesAreAsked_ThenTheyStandStillAndPromiseNothing
 
 TEST(Expiry, GivenAHolderThatAnswersInTime_WhenNobodyWasPromoted_ThenTheEpochGoesOn) {
     Scene s = closing_master(seconds(60));
-    s.at(1).reachable = true;
-    s.at(1).reported_at = kNow;
+    answers_again(s);
     const auto record = written(s.plan());
     ASSERT_TRUE(record);
     EXPECT_EQ(record->phase, Phase::Serving);
@@ -396,8 +400,7 @@ TEST(Expiry, GivenAHolderThatAnswersInTime_WhenNobodyWasPromoted_ThenTheEpochGoe
 // Found by simulation: it was ordered to lead without a grant, for ever.
 TEST(Expiry, GivenAHolderWhosePostgresEnded_WhenNobodyCanTakeOver_ThenTheEpochGoesOn) {
     Scene s = closing_master(seconds(60));
-    s.at(1).reachable = true;
-    s.at(1).reported_at = kNow;
+    answers_again(s);
     s.postmaster_died(1);
     for (const int n : {2, 3}) s.report(n).state = PostgresState::Stopped;
     const auto plan = s.plan();
@@ -411,8 +414,7 @@ TEST(Expiry, GivenAHolderWhosePostgresEnded_WhenNobodyCanTakeOver_ThenTheEpochGo
 TEST(Expiry, GivenACandidateThatWasClosedOut_WhenItAnswersAsASlave_ThenItsPromotionGoesOn) {
     Scene s = closing_master(seconds(60));
     s.seen.record->timeline_opened_by = EpochId("three");
-    s.at(1).reachable = true;
-    s.at(1).reported_at = kNow;
+    answers_again(s);
     s.report(1).in_recovery = Known::Yes;
     const auto record = written(s.plan());
     ASSERT_TRUE(record);
@@ -422,8 +424,7 @@ TEST(Expiry, GivenACandidateThatWasClosedOut_WhenItAnswersAsASlave_ThenItsPromot
 
 TEST(Expiry, GivenAHolderThatFencedItself_WhenItAnswers_ThenThatIsTheProof) {
     Scene s = closing_master(seconds(1));
-    s.at(1).reachable = true;
-    s.at(1).reported_at = kNow;
+    answers_again(s);
     s.fenced(1);
     const auto record = written(s.plan());
     ASSERT_TRUE(record);
