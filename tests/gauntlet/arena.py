@@ -30,6 +30,8 @@ def merged(under, over):
 class Arena:
     purpose = "gauntlet"
     options = {"KILL_POINTS": "ON"}  # of the image's build
+    settings = {"config.logLevel": "debug",
+                "additionalEnv": [{"name": "MATRIARCH_KILL_POINTS", "value": KILL_POINTS}]}
 
     def __init__(self, image=None, say=print):
         self.lab = Lab(self.purpose)
@@ -47,9 +49,7 @@ class Arena:
             self.lab("load", self.image, SMALL["image"])
         self.machine = Machine(self.lab)
         self.kube = Kube(program("kubectl"), self.lab.environment()["KUBECONFIG"])
-        self.operator = Operator(self.kube, program("helm"), self.image).install(**{
-            "config.logLevel": "debug",
-            "additionalEnv[0].name": "MATRIARCH_KILL_POINTS", "additionalEnv[0].value": KILL_POINTS})
+        self.operator = Operator(self.kube, program("helm"), self.image).install(**self.settings)
         self.operator.wait_leader()
         self.kube.make_namespace(NAMESPACE)
         self.cluster = Cluster(self.kube, NAMESPACE, NAME)
