@@ -304,7 +304,7 @@ class Run:
         expect, result = self.case.expect, self.result
         if probes.broken:
             self.fail(f"a prober ended with {probes.broken}: nobody watched for double writes")
-        doubles = double_writes(probes.acknowledged, seen.records)
+        doubles = double_writes(probes.acknowledged, seen.records, probes.words)
         result.double = len(doubles)
         if doubles:
             text = f"{len(doubles)} double writes: {doubles[0][1]}"
