@@ -170,6 +170,9 @@ class Arena:
             ready = [pod for pod in self.operator.running() if any(
                 one["type"] == "Ready" and one["status"] == "True" for one in pod["status"].get("conditions", []))]
             return len(ready) >= 2
+        for pod in self.operator.running():  # one that was killed often is held back for minutes
+            if any("waiting" in one["state"] for one in pod["status"].get("containerStatuses", [])):
+                self.kube.delete("pod", self.operator.namespace, pod["metadata"]["name"], grace=0)
         wait_for("two operators", both, 60, every=0.2, state=lambda: [
             (pod["metadata"]["name"], pod["spec"].get("nodeName"), pod["status"].get("phase"))
             for pod in self.operator.pods()])

@@ -114,9 +114,10 @@ def operator_killed_while_creating(run):
             time.sleep(run.random.uniform(0.2, 1.5))
             for pod in run.operator.running():
                 with contextlib.suppress(AssertionError, OSError, KeyError):
-                    process = next(one for one in run.machine.processes(pod) if "matriarch-operator" in one.command)
-                    run.machine.kill(process.pid)
-                    kills += 1
+                    for process in run.machine.processes(pod):
+                        if "matriarch-operator" in process.command:
+                            run.machine.kill(process.pid)
+                            kills += 1
         run.note(f"{kills} operators killed")
         # The kubelet holds a container back that died that often.
         status = cluster.wait_ready(400)
