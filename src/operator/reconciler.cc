@@ -60,6 +60,15 @@ decide::Finding spec_finding(const Cluster& cluster, const ClusterMemory& memory
                 (memory.valid_spec ? "; the spec before stays in force" : "")};
 }
 
+// For the history, in few words.
+std::string what_failed(const decide::InstanceView* master, const decide::Policy& policy) {
+    if (master == nullptr || !master->report || !master->reachable) return "its agent is silent";
+    const Report& report = *master->report;
+    if (report.frozen >= policy.frozen) return "its postmaster takes no connection";
+    if (report.disk_stalled >= policy.disk_stalled) return "its volume takes no write";
+    return "PostgreSQL is " + std::string(to_string(report.state));
+}
+
 }  // namespace
 
 struct Reconciler::Look {
@@ -176,11 +185,7 @@ Result<Duration> Reconciler::look(Look& look) {
         memory.master_failed_since = now;
         reach(kDetected);
         const auto* master = look.seen.find(look.seen.record->holder);
-        const bool heard = master && master->report && master->reachable;
-        story_.master_failed(cluster, memory, look.seen,
-                             heard
-                                 ? "PostgreSQL is " + std::string(to_string(master->report->state))
-                                 : "its agent is silent");
+        story_.master_failed(cluster, memory, look.seen, what_failed(master, policy_));
     } else if (!plan.master_failed && plan.rule != "finish_promotion") {
         memory.master_failed_since.reset();
     }
