@@ -49,7 +49,7 @@ simulate-mutants: ## Switch on one fault of the protocol after the other: each m
 test: ## Run every tier of tests
 	@tests/setup.sh all
 	@$(TOOLS)/build.sh dev $(JOBS)
-	@$(PYTHON) $(TOOLS)/run_tests.py unit simulation integration e2e
+	@$(PYTHON) $(TOOLS)/run_tests.py unit simulation integration e2e gauntlet
 
 demo: ## Install on a real Kubernetes, lose the master, and watch (KUBECONFIG and IMAGE, or a local one)
 	@tests/setup.sh lab

@@ -29,13 +29,13 @@ def merged(under, over):
 
 class Arena:
     purpose = "gauntlet"
-    options = {"KILL_POINTS": "ON"}  # of the image's build
     settings = {"config.logLevel": "debug",
                 "additionalEnv": [{"name": "MATRIARCH_KILL_POINTS", "value": KILL_POINTS}]}
 
-    def __init__(self, image=None, say=print):
+    def __init__(self, image=None, say=print, kill_points=False):
         self.lab = Lab(self.purpose)
         self.wanted_image = image
+        self.options = {"KILL_POINTS": "ON"} if kill_points else {}  # of the image's build
         self.say = say
         self.kube = self.cluster = None
         self.spec = None  # of the cluster that is there
@@ -44,7 +44,7 @@ class Arena:
 
     def up(self):
         self.lab.up("--nodes", NODES)
-        self.image = self.wanted_image or build_images(self.lab, self.purpose, **self.options)
+        self.image = self.wanted_image or build_images(self.lab, f"{self.purpose}{'-kill-points' if self.options else ''}", **self.options)
         if self.wanted_image:
             self.lab("load", self.image, SMALL["image"])
         self.machine = Machine(self.lab)

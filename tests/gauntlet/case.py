@@ -28,6 +28,7 @@ class Case:
     spec: dict = field(default_factory=dict)  # over the usual cluster of one master and two slaves
     leader: str = "elsewhere"  # the operator's leader: not on the master's node, "with master", or "any"
     bare: bool = False  # makes and judges its own cluster: no writers, no oracles
+    kill_points: bool = False  # needs an image that has them
 
 
 def base(number):

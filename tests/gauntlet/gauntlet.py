@@ -44,6 +44,8 @@ def options():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("cases", nargs="*", help="numbers, such as 12 or 25c; none: all")
     parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--slack", type=float, default=1, metavar="N",
+                        help="outages may last N times as long: for a machine that does other things too")
     parser.add_argument("--short", action="store_true", help=f"only {', '.join(catalogue.SHORT)}")
     parser.add_argument("--write", action="store_true", help="write docs/gauntlet.md although not all cases ran")
     parser.add_argument("--list", action="store_true")
@@ -79,11 +81,11 @@ def keep_what_was_seen(arena, run):
             out.write(traceback.format_exc())
 
 
-def play(arena, case, runs):
+def play(arena, case, runs, slack):
     """All runs of a case. One that fails leaves nothing to the next: healed, and a cluster of its own."""
     results = []
     for number in range(1, runs + 1):
-        run = Run(arena, case, number)
+        run = Run(arena, case, number, slack)
         result = run.play()
         results.append(result)
         say(one_line(case, result, runs))
@@ -109,13 +111,13 @@ def main():
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, interrupted)
     results = {case.number: [] for case in cases}
-    arena = Arena(chosen.image, say)
+    arena = Arena(chosen.image, say, kill_points=any(case.kill_points for case in cases))
     began = time.monotonic()
     try:
         arena.up()
         for case in cases:
             say(f"{case.number:>4} {case.title}")
-            results[case.number] = play(arena, case, chosen.runs)
+            results[case.number] = play(arena, case, chosen.runs, chosen.slack)
             conclude(cases, results, arena)
     except KeyboardInterrupt:
         say("interrupted")

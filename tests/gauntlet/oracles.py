@@ -82,11 +82,11 @@ def loss(expect, lost):
     return []
 
 
-def outage(expect, uri, service):
-    """O2."""
+def outage(expect, uri, service, slack):
+    """O2, with limits that are `slack` times the budgets."""
     wrong = []
     if expect.bounds:
         for name, ms, limit in (("URI", uri, expect.bounds.p99), ("Service", service, expect.bounds.by_service)):
-            if ms is not None and ms > limit:
-                wrong.append(f"outage by {name} {ms:,} ms, allowed {limit:,} ms")
+            if ms is not None and ms > limit * slack:
+                wrong.append(f"outage by {name} {ms:,} ms, allowed {limit * slack:,.0f} ms")
     return wrong

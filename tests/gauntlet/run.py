@@ -46,8 +46,8 @@ class Result:
 class Run:
     """What a case sees. Faults are `machine`'s and `cluster`'s."""
 
-    def __init__(self, arena, case, number):
-        self.arena, self.case = arena, case
+    def __init__(self, arena, case, number, slack=1):
+        self.arena, self.case, self.slack = arena, case, slack
         self.kube, self.operator, self.lab, self.machine = (
             arena.kube, arena.operator, arena.lab, arena.machine)
         self.result = Result(number)
@@ -310,7 +310,7 @@ class Run:
             text = f"{len(doubles)} double writes: {doubles[0][1]}"
             (self.note if expect.pause else self.fail)(text)
         epochs = range(first_epoch + 1, self.cluster.epoch + 1)
-        for reason in (loss(expect, result.lost) + outage(expect, result.uri, result.service)
+        for reason in (loss(expect, result.lost) + outage(expect, result.uri, result.service, self.slack)
                        + route_truth(seen.records, seen.routes)
                        + status_truth(self.cluster.history(), epochs, result.lost)):
             self.fail(reason)

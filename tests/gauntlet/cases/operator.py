@@ -82,7 +82,7 @@ def leader_killed_at(point):
 
 for letter, words, point in STOPS:
     case(f"25{letter}", f"postmaster killed, and the leader when {words}",
-         failover(RESUMED))(leader_killed_at(point))
+         failover(RESUMED), kill_points=True)(leader_killed_at(point))
 
 
 @case("25i", "leader killed while the old master is rewound", failover(NODE, lost="reported", ready=240),
