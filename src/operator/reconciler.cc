@@ -17,7 +17,8 @@ namespace log = telemetry::log;
 
 namespace {
 
-constexpr Duration kKeepPace = seconds(30);  // between two passes over unchanged objects
+constexpr Duration kKeepPace = seconds(30);           // between two passes over unchanged objects
+constexpr Duration kObserveAgain = milliseconds(20);  // what was decided on has moved
 constexpr Duration kOrderTimeout = seconds(5);
 
 bool disruptive(OrderKind kind) {
@@ -176,7 +177,11 @@ Result<Duration> Reconciler::look(Look& look) {
     }
     look.plan.findings.push_back(spec_finding(cluster, memory));
     const decide::Plan& plan = look.plan;
-    if (plan.uninformed) return plan.recheck;
+    if (plan.uninformed) {
+        auto applied = apply_all(look);
+        if (!applied) return applied.error();
+        return *applied ? plan.recheck : kObserveAgain;
+    }
     // Before any step: who is to be closed out must get no grant after that write.
     world_.agents.grant(cluster.key, plan.granting);
     if (plan.term_needed) world_.raise_term(*plan.term_needed);
@@ -217,14 +222,9 @@ Result<Duration> Reconciler::look(Look& look) {
         }
     }
     blame_objects(look);
-    for (const auto& step : plan.steps) {
-        if (auto applied = apply(look, step); !applied) {
-            if (applied.error().kind != ErrorKind::Conflict) return applied.error();
-            log::info("observes again",
-                      {{"cluster", cluster.key.str()}, {"why", applied.error().message()}});
-            return Duration(milliseconds(20));
-        }
-    }
+    auto applied = apply_all(look);
+    if (!applied) return applied.error();
+    if (!*applied) return kObserveAgain;
     if (calm) {
         if (auto labelled = label_pods(look); !labelled) return labelled.error();
         if (look.seen.published && plan.steps.empty())
@@ -241,6 +241,18 @@ Result<Duration> Reconciler::look(Look& look) {
     if (!look.again || plan.steps.empty())
         if (auto written = write_status(look); !written) return written.error();
     return look.again ? Duration::zero() : plan.recheck;
+}
+
+Result<bool> Reconciler::apply_all(Look& look) {
+    for (const auto& step : look.plan.steps) {
+        auto applied = apply(look, step);
+        if (applied) continue;
+        if (applied.error().kind != ErrorKind::Conflict) return applied.error();
+        log::info("observes again",
+                  {{"cluster", look.cluster->key.str()}, {"why", applied.error().message()}});
+        return false;
+    }
+    return true;
 }
 
 Status Reconciler::apply(Look& look, const decide::Step& step) {
