@@ -7,6 +7,19 @@ from kube import condition, wait_for
 CONTAINER = "postgres"
 SOCKET = "/run/matriarch"
 
+# A cluster that two cores carry.
+SMALL = {
+    "image": "docker.io/library/postgres:15",
+    "slaves": 2,
+    "storage": {"size": "256Mi"},
+    "resources": {"requests": {"cpu": "20m", "memory": "64Mi"}},
+    # The caches of a test machine are warm: small buffers, and checkpoints that do not matter.
+    "postgresql": {"parameters": {"shared_buffers": "32MB", "max_connections": "50"}},
+    "database": {"name": "orders", "owner": "orders"},
+    # A slave that was away is back in the read route at once, not after a minute of good conduct.
+    "routing": {"holdSeconds": 1},
+}
+
 # The postmaster is the process that postmaster.pid names; no ps and no pkill are in the image. The
 # time is printed where the kill happens: kubectl exec itself takes a tenth of a second.
 KILL_POSTMASTER = """

@@ -16,24 +16,13 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 sys.dont_write_bytecode = True
 sys.path[:0] = [str(ROOT / "tests" / "e2e"), str(ROOT / "tests" / "tools")]
 
-from cluster import Cluster  # noqa: E402
+from cluster import SMALL, Cluster  # noqa: E402
 from install import Operator, build_images, keep  # noqa: E402
 from kube import Kube, wait_for  # noqa: E402
 from lab_client import Lab, program  # noqa: E402
 from writer import Writer  # noqa: E402
 
 NAMESPACE = "shop"
-SMALL = {
-    "image": "docker.io/library/postgres:15",
-    "slaves": 2,
-    "storage": {"size": "256Mi"},
-    "resources": {"requests": {"cpu": "20m", "memory": "64Mi"}},
-    # The caches of a test machine are warm: small buffers, and checkpoints that do not matter.
-    "postgresql": {"parameters": {"shared_buffers": "32MB", "max_connections": "50"}},
-    "database": {"name": "orders", "owner": "orders"},
-    # A slave that was away is back in the read route at once, not after a minute of good conduct.
-    "routing": {"holdSeconds": 1},
-}
 
 
 class Figures:

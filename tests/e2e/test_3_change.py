@@ -1,6 +1,6 @@
 """Planned changes: scale, parameters, Helm upgrade and rollback, a new cluster on kept volumes."""
 
-from conftest import SMALL
+from cluster import SMALL
 from kube import wait_for
 from writer import interruptions
 

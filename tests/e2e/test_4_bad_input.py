@@ -5,8 +5,7 @@ Where the API server itself can refuse, tests/integration/crd asks it; here is w
 
 import time
 
-from cluster import Cluster
-from conftest import SMALL
+from cluster import SMALL, Cluster
 from kube import wait_for
 
 ONE = {**SMALL, "slaves": 0}

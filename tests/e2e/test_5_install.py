@@ -4,8 +4,7 @@ Last, since it takes the operator of the other tests away."""
 
 import pytest
 
-from cluster import Cluster
-from conftest import SMALL
+from cluster import SMALL, Cluster
 from install import POSTGRES, ROOT, Operator
 from kube import wait_for
 from lab_client import program

@@ -4,14 +4,12 @@ wants another shape or the last one left it unwell."""
 import json
 import time
 
-from cluster import Cluster
-from conftest import SMALL
+from cluster import SMALL, Cluster
 from install import Operator, build_images
 from kube import Kube, WaitFailed, wait_for
 from lab_client import Lab, program
 from machine import KILL_POINTS, Machine
 
-NAMESPACE = "gauntlet"
 NAME = "orders"
 NODES = 3
 DISK_CLASS = "gauntlet-disk"
@@ -28,7 +26,8 @@ def merged(under, over):
 
 
 class Arena:
-    purpose = "gauntlet"
+    purpose = "gauntlet"  # names the lab
+    namespace = "gauntlet"
     settings = {"config.logLevel": "debug",
                 "additionalEnv": [{"name": "MATRIARCH_KILL_POINTS", "value": KILL_POINTS}]}
 
@@ -51,8 +50,8 @@ class Arena:
         self.kube = Kube(program("kubectl"), self.lab.environment()["KUBECONFIG"])
         self.operator = Operator(self.kube, program("helm"), self.image).install(**self.settings)
         self.operator.wait_leader()
-        self.kube.make_namespace(NAMESPACE)
-        self.cluster = Cluster(self.kube, NAMESPACE, NAME)
+        self.kube.make_namespace(self.namespace)
+        self.cluster = Cluster(self.kube, self.namespace, NAME)
         self.remove_cluster()  # of a run whose lab was kept
         return self
 
@@ -95,9 +94,9 @@ class Arena:
         self.spec = None
         if self.cluster.object():
             self.cluster.delete(120)
-        for claim in self.kube.list("pvc", NAMESPACE):
-            self.kube.delete("pvc", NAMESPACE, claim["metadata"]["name"])
-        wait_for("the volumes to be gone", lambda: not self.kube.list("pvc", NAMESPACE), 60)
+        for claim in self.kube.list("pvc", self.namespace):
+            self.kube.delete("pvc", self.namespace, claim["metadata"]["name"])
+        wait_for("the volumes to be gone", lambda: not self.kube.list("pvc", self.namespace), 60)
 
     # Small disks: each volume a memory file system of its own, so that it can be full.
 
@@ -183,7 +182,7 @@ class Arena:
         yield time.strftime("%H:%M:%S")
         thing = self.cluster.object() or {}
         yield json.dumps({key: value for key, value in (thing.get("status") or {}).items() if key != "selector"}, indent=1)
-        lease = self.kube.get("lease", NAMESPACE, NAME)
+        lease = self.kube.get("lease", self.namespace, NAME)
         yield json.dumps((lease or {}).get("spec")) + json.dumps(
             (lease or {}).get("metadata", {}).get("annotations"))
         yield json.dumps(self.cluster.routes())
@@ -194,12 +193,12 @@ class Arena:
             yield self.text_of(self.operator.namespace, pod, 100000)
         for name, pod in sorted(self.cluster.pods().items()):
             yield f"-- {name} on {pod['spec'].get('nodeName')}: {json.dumps(pod['status'].get('containerStatuses'))}"
-            yield self.text_of(NAMESPACE, pod, 30000, previous=True)
-            yield self.text_of(NAMESPACE, pod, 60000)
+            yield self.text_of(self.namespace, pod, 30000, previous=True)
+            yield self.text_of(self.namespace, pod, 60000)
 
     def text_of(self, namespace, pod, length, previous=False):
         try:
-            container = "postgres" if namespace == NAMESPACE else None
+            container = "postgres" if namespace == self.namespace else None
             return self.kube.logs(namespace, pod["metadata"]["name"], container, previous)[-length:]
         except Exception as error:
             return "" if previous else f"(no log: {error})"

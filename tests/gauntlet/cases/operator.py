@@ -5,8 +5,7 @@ import time
 
 from case import case
 from cases.rejoin import MAY_DIVERGE, diverged
-from cluster import Cluster
-from conftest import SMALL
+from cluster import SMALL, Cluster
 from expect import NODE, POSTMASTER, SWITCHOVER, Bounds, failover, settles, stays
 from install import Operator
 from kube import wait_for
