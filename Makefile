@@ -10,7 +10,7 @@ export PATH := $(PATH):/usr/local/go/bin:/usr/lib/go/bin
 export PYTHONDONTWRITEBYTECODE = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build unit integration e2e test simulate simulate-mutants demo demo-down gauntlet \
+.PHONY: help setup build unit integration e2e contract test simulate simulate-mutants demo demo-down gauntlet \
         bench-failover sanitize format format-check lint image manifests manifests-check clean
 
 help: ## Show this list
@@ -34,6 +34,10 @@ e2e: ## Run the tests on three real nodes: Helm install, faults (MATRIARCH_KEEP=
 	@tests/setup.sh all
 	@$(PYTHON) $(TOOLS)/run_tests.py e2e
 
+contract: ## Run every client of docs/examples, and a system that moves over, on three real nodes
+	@tests/setup.sh contract
+	@$(PYTHON) $(TOOLS)/run_tests.py contract
+
 simulate: ## Simulate faults from seeds (SEEDS=1000 FROM=1 PROFILE=network), or tell one story (SEED=42)
 	@tests/setup.sh build
 	@$(TOOLS)/build.sh $(PRESET) $(JOBS) simulate
@@ -47,9 +51,9 @@ simulate-mutants: ## Switch on one fault of the protocol after the other: each m
 		$(if $(FROM),--from $(FROM)) $(if $(MUTANT),--mutant $(MUTANT))
 
 test: ## Run every tier of tests
-	@tests/setup.sh all
+	@tests/setup.sh contract
 	@$(TOOLS)/build.sh dev $(JOBS)
-	@$(PYTHON) $(TOOLS)/run_tests.py unit simulation integration e2e gauntlet
+	@$(PYTHON) $(TOOLS)/run_tests.py unit simulation integration e2e contract gauntlet
 
 demo: ## Install on a real Kubernetes, lose the master, and watch (KUBECONFIG and IMAGE, or a local one)
 	@tests/setup.sh lab

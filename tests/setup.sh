@@ -1,9 +1,10 @@
 #!/bin/sh
-# Installs what the project needs on Debian 12: tests/setup.sh [build|lab|all|bench]
+# Installs what the project needs on Debian 12: tests/setup.sh [build|lab|all|bench|contract]
 #   build  compilers, libraries and PostgreSQL: to build, and to run unit and integration tests
 #   lab    what the local Kubernetes of tests/lab needs
 #   all    both
 #   bench  both, and what the benchmark's peer is installed with
+#   contract  both, and the languages of docs/examples
 # Can be repeated: takes a moment when nothing is missing.
 set -eu
 
@@ -15,6 +16,7 @@ build_packages="build-essential g++ cmake ninja-build ccache pkg-config
 lab_packages="build-essential python3 containerd runc containernetworking-plugins buildah debootstrap
     conntrack socat nftables iproute2 procps openssl util-linux"
 bench_packages="python3-venv e2fsprogs"
+contract_packages="python3-venv default-jdk-headless libpostgresql-jdbc-java"
 
 say() { echo "setup: $*" >&2; }
 
@@ -99,14 +101,23 @@ install_go() {
         apt-get install -y -q --no-install-recommends -t "$codename-backports" golang-go
 }
 
+# Any Node.js that comes with npm will do; Debian's are two packages.
+install_node() {
+    command -v npm >/dev/null || install_packages "nodejs npm"
+}
+
 group=${1:-all}
 case $group in
     build) install_packages "$build_packages" ;;
     lab) install_packages "$lab_packages" ;;
     all) install_packages "$build_packages $lab_packages" ;;
     bench) install_packages "$build_packages $lab_packages $bench_packages" ;;
+    contract)
+        install_packages "$build_packages $lab_packages $contract_packages"
+        install_node
+        ;;
     *)
-        say "unknown group '$group'; use build, lab, all or bench"
+        say "unknown group '$group'; use build, lab, all, bench or contract"
         exit 2
         ;;
 esac

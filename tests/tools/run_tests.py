@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 """Runs tiers of tests and counts: run_tests.py [--preset dev] TIER...
 
-Tiers: unit, simulation, integration (a real etcd and kube-apiserver), e2e (three real nodes), gauntlet (its short
-set, on three real nodes). The last line is "N passed, N failed". A test that was skipped has failed: nothing here may go untested.
+Tiers: unit, simulation, integration (a real etcd and kube-apiserver), e2e (three real nodes), contract (the clients
+of docs/examples, on three real nodes), gauntlet (its short set, on three real nodes). The last line is "N passed, N failed". A test that was skipped has failed: nothing here may go untested.
 """
 
 import argparse
@@ -59,13 +59,14 @@ def ctest(tier, build, environment=None, jobs=1):
     return outcome
 
 
-def e2e(_build):
-    """The Python tests of tests/e2e, which start a lab of their own."""
-    report = ROOT / "build" / "e2e" / "report.json"
+def pytest(tier, as_root=False):
+    """The Python tests of a folder, which start a lab of their own."""
+    report = ROOT / "build" / tier / "report.json"
     report.unlink(missing_ok=True)
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "pytest_report",
+    sudo = ["sudo", "--preserve-env"] if as_root and os.geteuid() != 0 else []
+    command = [*sudo, sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "pytest_report",
                "--verbose", "--override-ini=console_output_style=classic", "--tb=short",
-               "--no-header", "--capture=no", "--durations=8", "--durations-min=20", str(ROOT / "tests" / "e2e")]
+               "--no-header", "--capture=no", "--durations=8", "--durations-min=20", str(ROOT / "tests" / tier)]
     tools = {"MATRIARCH_REPORT": str(report), "PYTHONPATH": str(ROOT / "tests" / "tools")}
     running = subprocess.Popen(command, stdin=subprocess.DEVNULL, cwd=ROOT,
                                env=os.environ | tools)
@@ -75,7 +76,7 @@ def e2e(_build):
         running.send_signal(signal.SIGINT)  # pytest then takes down what it started
         running.wait()
         raise
-    outcome = Outcome("e2e")
+    outcome = Outcome(tier)
     if report.exists():
         counts = json.loads(report.read_text())
         outcome.passed = counts["passed"]
@@ -83,6 +84,14 @@ def e2e(_build):
     if running.returncode != 0 and not outcome.failures:
         outcome.failures.append(f"pytest ended with exit status {running.returncode}")
     return outcome
+
+
+def e2e(_build):
+    return pytest("e2e")
+
+
+def contract(_build):
+    return pytest("contract", as_root=True)
 
 
 def gauntlet(_build):
@@ -126,7 +135,7 @@ def integration(build):
 
 
 TIERS = {"unit": unit, "simulation": simulation, "integration": integration, "e2e": e2e,
-         "gauntlet": gauntlet}
+         "contract": contract, "gauntlet": gauntlet}
 
 
 def run(tier, *arguments):
