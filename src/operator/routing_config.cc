@@ -41,7 +41,10 @@ std::string service_section(const std::string& name, const std::vector<std::stri
                             const ClusterSpec& spec, std::string_view session) {
     return "[" + name + "]\nhost=" + join(hosts) + "\nport=" + std::to_string(kPostgresPort) +
            "\ndbname=" + spec.database + "\nuser=" + spec.owner +
-           "\ntarget_session_attrs=" + std::string(session) + "\n";
+           "\ntarget_session_attrs=" + std::string(session) +
+           // libpq waits for a silent host as long as TCP does, two minutes, before it dials the
+           // next.
+           "\nconnect_timeout=3\n";
 }
 
 std::string_view balance(Strategy strategy) {

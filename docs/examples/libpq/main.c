@@ -69,9 +69,9 @@ static int read_turn(PGconn* connection, const char* table) {
 
 static void repeat(const char* service, const char* failed, const char* table,
                    int (*turn)(PGconn*, const char*)) {
-    const char* const words[] = {"service", "password", "connect_timeout", "tcp_user_timeout", NULL};
-    // A host that is silent must not hold us up: 3 s to connect, 5 s until an answer.
-    const char* const values[] = {service, getenv("POSTGRES_PASSWORD"), "3", "5000", NULL};
+    const char* const words[] = {"service", "password", "tcp_user_timeout", NULL};
+    // A host that is silent must not hold us up: 5 s until an answer. The service has connect_timeout.
+    const char* const values[] = {service, getenv("POSTGRES_PASSWORD"), "5000", NULL};
     const char* seconds = getenv("RUN_SECONDS");
     const long long until = now() + 1000LL * (seconds ? atoi(seconds) : 60);
     while (now() < until) {

@@ -139,7 +139,8 @@ TEST(PgServiceConf, GivenRoutes_WhenWritten_ThenTheMasterIsFirstForWritesAndLast
     const std::string two = "orders-2-0.orders-instances.shop.svc";
     const std::string three = "orders-3-0.orders-instances.shop.svc";
     EXPECT_NE(conf.find("[orders_master]\nhost=" + one + "," + two + "," + three +
-                        "\nport=5432\ndbname=app\nuser=app\ntarget_session_attrs=read-write\n"),
+                        "\nport=5432\ndbname=app\nuser=app\ntarget_session_attrs=read-"
+                        "write\nconnect_timeout=3\n"),
               std::string::npos);
     EXPECT_NE(conf.find("[orders_replica]\nhost=" + two + "," + three + "," + one),
               std::string::npos);
