@@ -1,5 +1,6 @@
 """A lab of its own, the operator, a cluster with two slaves, and the story that all examples live
-through together: calm, a failover, calm, a switchover, calm.
+through together: calm, the master's postmaster killed, calm, a switchover, calm, the master's node
+without power, calm.
 
 The story is played once; the tests then look at what each client saw. MATRIARCH_KEEP=1 leaves the lab
 up and uses it again, IMAGE names an image of the lab's store. What the programs printed stands in
@@ -115,9 +116,8 @@ def story(arena, orders):
         programs = [stack.enter_context(Program(client, arena.lab, orders, 600, DB_POOL_RECYCLE=str(RECYCLE_SECONDS)))
                     for client in CLIENTS]
         calm(programs, story.began)
-        play(story, "failover", orders, programs, lambda: orders.kill_postmaster(orders.master))
-        play(story, "switchover", orders, programs, lambda: orders.patch(
-            {"failover": {"target": "slave1", "requestId": f"contract-{time.time_ns()}"}}))
+        for what, act in CHANGES.items():
+            play(story, what, arena, programs, act)
         for one in programs:
             one.stop()
         story.texts = {one.client.name: one.text for one in programs}
@@ -148,16 +148,46 @@ def from_slaves(journal, since):
     return len(last) == CALM_ROWS and all(one.role == "slave" for one in last)
 
 
-def play(story, what, cluster, programs, act):
+def play(story, what, arena, programs, act):
+    cluster = arena.cluster
     former, epoch = cluster.master, cluster.epoch
     began = now()
-    act()
-    heir = cluster.wait_new_master(former, epoch)["master"]
-    change = Change(what, began, now(), cluster.address(heir))
-    story.changes.append(change)
+    with act(arena):
+        heir = cluster.wait_new_master(former, epoch)["master"]
+        change = Change(what, began, now(), cluster.address(heir))
+        story.changes.append(change)
+        for one in programs:
+            one.wait("rows on the new master", lambda journal: journal.wrote_after(change.promoted), 60)
     cluster.wait_ready(120)
     calm(programs, now())
     change.over = now()
+
+
+@contextlib.contextmanager
+def postmaster_killed(arena):
+    arena.cluster.kill_postmaster(arena.cluster.master)
+    yield
+
+
+@contextlib.contextmanager
+def switchover(arena):
+    arena.cluster.patch({"failover": {"target": "slave1", "requestId": f"contract-{time.time_ns()}"}})
+    yield
+
+
+@contextlib.contextmanager
+def node_lost(arena):
+    """It answers nobody any more: no reset, no refusal."""
+    node = int(arena.cluster.pod(arena.cluster.master)["spec"]["nodeName"].removeprefix("node"))
+    arena.place_leader("elsewhere", node)
+    arena.lab("node", node, "off")
+    try:
+        yield
+    finally:
+        arena.lab("node", node, "on")
+
+
+CHANGES = {"failover": postmaster_killed, "switchover": switchover, "node lost": node_lost}
 
 
 @pytest.hookimpl(trylast=True)

@@ -41,12 +41,13 @@ class Program:
             "PGSERVICEFILE": str(services), "TABLE": client.table, "RUN_SECONDS": str(seconds)} | changes
         self.command = [LAB, "--name", lab.name, "run", "--", *client.command(client.installed(), cluster.name)]
         LOGS.mkdir(parents=True, exist_ok=True)
-        self.log = LOGS / f"{client.name}.log"
+        # What libpq and run-time systems say by themselves is on standard error.
+        self.log, self.errors = (LOGS / f"{client.name}.{kind}" for kind in ("log", "errors"))
         self.process = None
 
     def __enter__(self):
-        with open(self.log, "wb") as out:
-            self.process = subprocess.Popen(list(map(str, self.command)), env=self.environment, stdout=out, stderr=out,
+        with open(self.log, "wb") as out, open(self.errors, "wb") as errors:
+            self.process = subprocess.Popen(list(map(str, self.command)), env=self.environment, stdout=out, stderr=errors,
                                             stdin=subprocess.DEVNULL, start_new_session=True)
         return self
 
@@ -62,12 +63,13 @@ class Program:
 
     @property
     def text(self):
-        return self.log.read_text(errors="replace")
+        """All that it printed."""
+        return self.log.read_text(errors="replace") + self.errors.read_text(errors="replace")
 
     @property
     def journal(self):
         """Without a last line that is not whole yet."""
-        return Journal.of(self.text.rpartition("\n")[0])
+        return Journal.of(self.log.read_text(errors="replace").rpartition("\n")[0])
 
     def wait(self, what, condition, seconds):
         """Until the journal passes; a program that ended never will."""
