@@ -60,7 +60,9 @@ def booking(arena, orders):
     arena.kube.apply(objects(arena.namespace), arena.namespace)
     cluster = Cluster(arena.kube, arena.namespace, "booking")
     cluster.wait_ready(120)
-    return cluster
+    yield cluster
+    arena.kube.run("delete", "deployment", "reservations", "--namespace", arena.namespace)
+    cluster.delete()
 
 
 @pytest.fixture(scope="module")
