@@ -77,7 +77,7 @@ def run_python(folder, _):
 
 
 CLIENTS = (
-    Client("sqlalchemy-asyncpg", "URI", python, run_python),
+    Client("sqlalchemy-asyncpg", "Service", python, run_python),
     Client("sqlalchemy-psycopg", "Service", python, run_python),
     Client("go-pgx", "URI", go, lambda folder, _: [folder / "main"]),
     Client("node-pg", "Service", node, lambda folder, _: ["node", folder / "main.js"]),

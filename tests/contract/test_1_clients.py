@@ -11,10 +11,11 @@ from journal import longest_gap
 # 0.1 s, and an attempt or two; one by Service also when kube-proxy has written its rules, which it does
 # at most once a second. Thrice that on a machine whose two cores are shared by six clients and a Kubernetes.
 # A lost node costs the mandate and a little (budget: 6 s), the 5 s after which a client gives up its
-# statement, and the 3 s after which it gives up connecting, once more if it did so too early.
+# statement, and the 3 s after which it gives up connecting, twice if it takes the new master for a slave.
 WRITES_MS = {"failover": {"URI": 5000, "Service": 7500}, "switchover": {"URI": 5000, "Service": 7500},
              "node lost": {"URI": 15000, "Service": 17500}}
-READS_MS = 3000
+# Slaves go on, but JDBC takes any host at random, and then the silent one for 3 s.
+READS_MS = {"failover": 3000, "switchover": 3000, "node lost": 6000}
 # A connection that was opened just before the change, and reads in flight.
 STICKY_MS = RECYCLE_SECONDS * 1000 + 2000
 STALE_MS = 2000
@@ -45,7 +46,7 @@ def test_writes_and_reads_go_on_after_a_change_of_master(client, what, story, re
                                    "writes_ms": writes, "reads_ms": reads})
     said = [one for one in journal.failures if last <= one.at <= last + writes]
     assert writes <= WRITES_MS[what][client.ways], said
-    assert reads <= READS_MS, [one for one in said if one.turn == "read"]
+    assert reads <= READS_MS[what], [one for one in said if one.turn == "read"]
 
 
 @each_client

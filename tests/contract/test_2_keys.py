@@ -65,19 +65,29 @@ def test_weights_are_fractions_in_the_order_of_the_urls(keys):
     assert len(weights) == len(keys["READ_REPLICA_URLS"].split(",")) and sum(weights) == 1
 
 
-@pytest.mark.parametrize("scheme, name", [("postgresql+asyncpg", "sqlalchemy-asyncpg"), ("jdbc:postgresql", "jdbc")])
-def test_the_first_scheme_asked_for_is_that_of_the_urls(scheme, name, arena, orders, keys):
-    """And the client of that scheme takes them as they are."""
+def runs(name, arena, orders, **keys):
+    """The example writes and reads with these keys as they are, and meets no error."""
+    with Program(BY_NAME[name], arena.lab, orders, 60, **keys) as program:
+        program.wait("rows", lambda journal: len(journal.wrote) >= 10, 30)
+        program.wait("reads from slaves", lambda journal: from_slaves(journal, 0), 30)
+        assert program.journal.failures == []
+
+
+@pytest.mark.parametrize("scheme, name, write, read", [
+    ("postgresql+asyncpg", "sqlalchemy-asyncpg", "DATABASE_URL", "DATABASE_REPLICA_URL"),
+    ("jdbc:postgresql", "jdbc", "jdbc_uri", "jdbc_read_uri")])
+def test_the_first_scheme_asked_for_is_that_of_the_urls(scheme, name, write, read, arena, orders, keys):
     orders.patch({"routing": {"uriSchemes": [scheme, "postgresql"]}})
     try:
         wait_for(f"DATABASE_URL to be {scheme}",
                  lambda: secret(orders)["DATABASE_URL"].startswith(scheme + "://"), 20, every=0.2)
-        now, key = secret(orders), scheme.replace("postgresql+", "").split(":")[0]
-        urls = {f"{key}_uri": now["DATABASE_URL"], f"{key}_read_uri": now["DATABASE_REPLICA_URL"]}
-        with Program(BY_NAME[name], arena.lab, orders, 60, **urls) as program:
-            program.wait("rows", lambda journal: len(journal.wrote) >= 10, 30)
-            program.wait("reads from slaves", lambda journal: from_slaves(journal, 0), 30)
-            assert program.journal.failures == []
+        urls = secret(orders)
+        runs(name, arena, orders, **{write: urls["DATABASE_URL"], read: urls["DATABASE_REPLICA_URL"]})
     finally:
         orders.patch({"routing": {"uriSchemes": None}})
         wait_for("the URLs of before", lambda: secret(orders)["DATABASE_URL"] == keys["DATABASE_URL"], 20, every=0.2)
+
+
+def test_asyncpg_takes_the_uri_of_all_instances(arena, orders, keys):
+    runs("sqlalchemy-asyncpg", arena, orders,
+         DATABASE_URL=keys["asyncpg_uri"], DATABASE_REPLICA_URL=keys["asyncpg_read_uri"])

@@ -1,13 +1,13 @@
-"""SQLAlchemy with asyncpg, by the URIs that name every instance.
+"""SQLAlchemy with asyncpg, by the URLs of the Services.
 
-Keys: asyncpg_uri, asyncpg_read_uri, DB_POOL_RECYCLE. What it does and prints: ../README.md.
+Keys: DATABASE_URL, DATABASE_REPLICA_URL, DB_POOL_RECYCLE. What it does and prints: ../README.md.
 """
 
 import asyncio
 import os
 import time
 
-from sqlalchemy import text
+from sqlalchemy import make_url, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
 TABLE = os.environ.get("TABLE", "visits")
@@ -50,7 +50,8 @@ async def read(engine):
 
 
 async def repeat(turn, url):
-    engine = create_async_engine(url, **OPTIONS)
+    # The scheme postgresql:// leaves the driver open.
+    engine = create_async_engine(make_url(url).set(drivername="postgresql+asyncpg"), **OPTIONS)
     while time.monotonic() < UNTIL:
         try:
             await turn(engine)
@@ -61,8 +62,8 @@ async def repeat(turn, url):
 
 
 async def main():
-    await asyncio.gather(repeat(write, os.environ["asyncpg_uri"]),
-                         repeat(read, os.environ["asyncpg_read_uri"]))
+    await asyncio.gather(repeat(write, os.environ["DATABASE_URL"]),
+                         repeat(read, os.environ["DATABASE_REPLICA_URL"]))
 
 
 asyncio.run(main())
