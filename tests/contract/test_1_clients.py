@@ -11,7 +11,7 @@ from journal import longest_gap
 # 0.1 s, and an attempt or two; one by Service also when kube-proxy has written its rules, which it does
 # at most once a second. Thrice that on a machine whose two cores are shared by six clients and a Kubernetes.
 # A lost node costs the mandate and a little (budget: 6 s), the 5 s after which a client gives up its
-# statement, and the 3 s after which it gives up connecting, twice if it takes the new master for a slave.
+# statement, and the 3 s after which it gives up connecting, once more if it did so too early.
 WRITES_MS = {"failover": {"URI": 5000, "Service": 7500}, "switchover": {"URI": 5000, "Service": 7500},
              "node lost": {"URI": 15000, "Service": 17500}}
 # Slaves go on, but JDBC takes any host at random, and then the silent one for 3 s.

@@ -54,9 +54,9 @@ public class Main {
         options.setProperty("connectTimeout", "3");
         options.setProperty("socketTimeout", "5");
         for (long until = now() + RUN_MS; now() < until; pause()) {
-            // Closed after a while, so that reads leave a slave that became master.
-            long expires = Math.min(until, now() + RECYCLE_MS);
             try (Connection connection = DriverManager.getConnection(uri, options)) {
+                // Closed after a while, so that reads leave a slave that became master.
+                long expires = Math.min(until, now() + RECYCLE_MS);
                 for (; now() < expires; pause()) turn.take(connection);
             } catch (SQLException error) {
                 say("failed", what + " " + error.getSQLState() + " " + error.getMessage().replaceAll("\\s+", " "));

@@ -75,9 +75,9 @@ static void repeat(const char* service, const char* failed, const char* table,
     const char* seconds = getenv("RUN_SECONDS");
     const long long until = now() + 1000LL * (seconds ? atoi(seconds) : 60);
     while (now() < until) {
+        PGconn* connection = PQconnectdbParams(words, values, 0);
         // Closed after a while, so that reads leave a slave that became master.
         const long long expires = now() + 1000LL * atoi(getenv("DB_POOL_RECYCLE"));
-        PGconn* connection = PQconnectdbParams(words, values, 0);
         if (PQstatus(connection) != CONNECTION_OK) say(failed, PQerrorMessage(connection));
         else
             while (now() < until && now() < expires && turn(connection, table)) usleep(kPauseMs * 1000);
