@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "decide/mandate.h"
+
 namespace matriarch::decide {
 
 using std::chrono::duration_cast;
@@ -23,6 +25,12 @@ Order order_for(const Facts& f, const InstanceView& to, OrderKind kind, const st
     const Duration age = f.now - to.reported_at;
     const Duration left = std::min(f.policy.order_valid, f.seen.leadership_until - f.now);
     o.valid_for = duration_cast<milliseconds>(age + std::max(left, Duration::zero()));
+    return o;
+}
+
+Order lead(const Facts& f) {
+    Order o = order_for(f, *f.master, OrderKind::Lead, f.master->name.value);
+    empower(f, o);
     return o;
 }
 
