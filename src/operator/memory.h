@@ -64,7 +64,8 @@ struct ClusterMemory {
     std::map<InstanceName, TimePoint> without_pod_since, troubles_asked;
     std::map<InstanceName, std::string> troubles;  // from Kubernetes' events
     TimePoint objects_checked{};
-    HeldObjects uncached;  // of kinds that are not watched
+    bool objects_behind = false;  // by the last pass; the caches had better catch up before another
+    HeldObjects uncached;         // of kinds that are not watched
     TimePoint uncached_read{};
     std::optional<kube::Condition> objects_condition;
     std::string objects_for;  // what the last complete ensure pass was made for
