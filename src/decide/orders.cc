@@ -37,6 +37,7 @@ Order lead(const Facts& f) {
 Order follow(const Facts& f, const InstanceView& slave, const InstanceView& upstream) {
     Order o = order_for(f, slave, OrderKind::Follow, upstream.name.value);
     o.upstream = Upstream{upstream.name, upstream.host, upstream.address, 5432};
+    o.opening = {f.record->timeline, f.record->timeline_opened_by};
     o.sync = f.record->sync;
     return o;
 }

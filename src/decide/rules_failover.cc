@@ -16,8 +16,7 @@ namespace {
 // was left.
 Verdict reopen(const Facts& f, Plan& plan) {
     auto r = *f.record;
-    const bool verified = r.timeline_opened_by == r.epoch_id;
-    r.phase = verified ? Phase::Serving : Phase::Promoting;
+    r.phase = r.verified ? Phase::Serving : Phase::Promoting;
     plan.steps.push_back({WriteRecord{std::move(r)},
                           f.record->holder.value + " answers before anybody was promoted"});
     return Verdict::Decided;
@@ -72,6 +71,7 @@ Verdict wait_for_expiry(const Facts& f, Plan& plan) {
     if (f.master_state == MasterState::Ended) return end_of_master(f, plan);
     if (f.master_state == MasterState::Stuck) return end_stuck_master(f, plan);
     if (!administrators_word(f).empty()) return choose(f, plan, ProofKind::AdministratorsWord);
+    if (count_as_served(f, plan)) return Verdict::Decided;
     receivers_are_down(f, plan);
     const auto over = mandate_is_over(f);
     if (!over || f.now < *over) {
@@ -116,6 +116,7 @@ Verdict obey_higher_epochs(const Facts& f, Plan& plan) {
             r.former_sync.push_back(*rule);
         r.epoch = Epoch(highest.value + 1);
         r.timeline = serving[0]->report->timeline;
+        r.timeline_opened_by = serving[0]->report->timeline_opened_by;
         plan.steps.push_back({WriteRecord{std::move(r), Bytes(0)}, what});
     } else {
         what +=

@@ -97,8 +97,10 @@ const InstanceView* former_with_more(const Facts& f, Lsn reached) {
 // its former master, which then goes on rather than that anything be lost.
 Verdict replace_candidate(const Facts& f, Plan& plan) {
     const Report& report = *f.master->report;
-    const bool never_promoted = report.standby && report.timeline == f.record->timeline;
-    const auto* former = never_promoted ? former_with_more(f, report.end_of_wal) : nullptr;
+    const bool never_promoted = report.standby || (report.timeline != f.record->timeline &&
+                                                   report.timeline_opened_by != f.record->epoch_id);
+    const Lsn reached = report.standby ? report.end_of_wal : Lsn();  // by hand: nobody was served
+    const auto* former = never_promoted ? former_with_more(f, reached) : nullptr;
     if (former == nullptr) return choose(f, plan, ProofKind::ConfirmedFence);
     Candidate again;
     again.instance = former;
@@ -128,7 +130,8 @@ Verdict record_verified(const Facts& f, Plan& plan) {
     auto r = *f.record;
     r.phase = Phase::Serving;
     r.timeline = f.master->report->timeline;
-    r.timeline_opened_by = r.epoch_id;
+    r.timeline_opened_by = f.master->report->timeline_opened_by;
+    r.verified = true;
     plan.steps.push_back(
         {WriteRecord{std::move(r), loss_at_switch(f)}, "verified: it accepts writes"});
     return Verdict::Decided;

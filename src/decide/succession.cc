@@ -110,8 +110,38 @@ AuthorityRecord succeed(const Facts& f, const Candidate& winner, ProofKind proof
     r.ttl = f.seen.spec.failover.mandate;
     r.former_ttl = std::chrono::seconds(0);  // of a master that is over
     r.phase = Phase::Promoting;
-    r.reserved = std::max(r.reserved, r.timeline);
+    r.verified = false;
+    r.reserved = highest_taken(f);
     // The old master takes the position that the new one leaves: nobody else moves.
+bool count_as_served(const Facts& f, Plan& plan) {
+    if (served(*f.record)) return false;
+    for (const auto& i : f.seen.instances) {
+        if (!i.report || i.report->timeline <= f.record->timeline) continue;
+        if (i.report->system_identifier != f.record->system_identifier) continue;
+        if (i.report->timeline_opened_by != f.record->epoch_id) continue;
+        auto r = *f.record;
+        r.timeline = i.report->timeline;
+        r.timeline_opened_by = r.epoch_id;
+        plan.steps.push_back({WriteRecord{std::move(r)},
+                              f.record->holder.value +
+                                  " was promoted, and clients may have found it before it was "
+                                  "verified"});
+        return true;
+    }
+    return false;
+}
+
+// The highest number that may be taken: one that is on a volume, and that of a candidate which was
+// never seen to open what it was to open.
+Timeline highest_taken(const Facts& f) {
+    auto highest = std::max(f.record->reserved, f.record->timeline);
+    if (!served(*f.record)) ++highest.value;
+    for (const auto& i : f.seen.instances)
+        if (i.report && i.report->system_identifier == f.record->system_identifier)
+            highest = std::max(highest, i.report->timeline);
+    return highest;
+}
+
     std::replace(r.positions.begin(), r.positions.end(), r.holder, r.former);
     ++r.candidates.version;
     r.candidates.members.clear();
@@ -142,6 +172,7 @@ Verdict choose(const Facts& f, Plan& plan, ProofKind proof) {
         }
     } else if (f.seen.spec.failover.mode == FailoverMode::Manual) {
         std::string refusal = "the old master is away";
+    if (count_as_served(f, plan)) return Verdict::Decided;
         ranking.winner = f.master ? consider(f, *f.master, proof, refusal) : std::nullopt;
         if (!ranking.winner)
             ranking.refused = {refusal,

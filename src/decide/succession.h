@@ -22,6 +22,10 @@ bool has_successor(const Facts& facts);
 // master nothing any more.
 bool receivers_are_down(const Facts& facts, Plan& plan);
 
+// The timeline that a candidate opened without being verified counts as served: nobody leads
+// without what clients may have written there. False: there is none, or it counts already.
+bool count_as_served(const Facts& facts, Plan& plan);
+
 // A proof stands: choose the next master and record it as candidate. Always decides.
 Verdict choose(const Facts& facts, Plan& plan, ProofKind proof);
 

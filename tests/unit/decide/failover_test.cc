@@ -375,6 +375,7 @@ TEST_F(Promoting, GivenAVerifiedCandidate_WhenSeen_ThenTheRecordServes) {
     const auto* write = only<WriteRecord>(plan);
     ASSERT_NE(write, nullptr);
     EXPECT_EQ(write->record.phase, Phase::Serving);
+    s.report(2).timeline_opened_by = s.seen.record->epoch_id;
     EXPECT_EQ(write->record.timeline, Timeline(4));
     EXPECT_EQ(write->record.epoch, Epoch(5));
 }
