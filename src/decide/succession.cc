@@ -39,15 +39,31 @@ bool target_has_all(const Facts& f, ProofKind proof) {
            target->report->position() >= old.end_of_wal;
 }
 
-// The fence is on disk, and its agent still looks for the end of the WAL: until that is known, a
-// slave that lacks something can't be told from one that has all.
-bool end_is_looked_for(const Facts& f) {
-    if (f.master == nullptr || !f.fresh(*f.master)) return false;
-    const Report& report = *f.master->report;
-    const bool over = report.fence_confirmed || report.end_of_wal.known() ||
-                      report.state == PostgresState::Running;
+// Its agent still looks for the end of the WAL: until that is known, a slave that lacks something
+// can't be told from one that has all.
+bool end_is_looked_for(const Report& report) {
+    return !report.fence_confirmed && !report.end_of_wal.known() &&
+           report.state != PostgresState::Running;
+}
+
+bool somebody_reaches(const Facts& f, Lsn end) {
+    return std::any_of(f.others.begin(), f.others.end(), [&](const auto* slave) {
+        return may_take_over(f, *slave) && slave->report->position() >= end;
+    });
+}
+
+// The fence is on disk, and what the old master has beyond the slaves is not known yet, or its
+// container is about to be started again and will send it. At most rescueSeconds.
+bool old_master_is_awaited(const Facts& f, ProofKind proof) {
+    if (proof != ProofKind::ConfirmedFence || f.master == nullptr || !f.master->report)
+        return false;
     const auto& since = f.seen.master_failed_since;
-    return !over && (!since || f.now - *since < f.seen.spec.failover.rescue);
+    if (since && f.now - *since >= f.seen.spec.failover.rescue) return false;
+    const Report& report = *f.master->report;
+    if (f.fresh(*f.master)) return end_is_looked_for(report);
+    const bool returns = report.pod == f.master->pod && !f.master->pod_ending;
+    const bool known = report.end_of_wal.known() && report.timeline == f.record->timeline;
+    return returns && !(known && somebody_reaches(f, report.end_of_wal));
 }
 
 }  // namespace
@@ -96,23 +112,6 @@ std::string no_such_target(const Facts& f) {
            std::to_string(f.record->positions.size()) + ")";
 }
 
-AuthorityRecord succeed(const Facts& f, const Candidate& winner, ProofKind proof) {
-    auto r = *f.record;
-    r.former = f.record->holder;
-    r.former_pod = f.record->holder_pod;
-    r.proof = proof;
-    r.holder = winner.instance->name;
-    r.holder_pod = winner.instance->pod;
-    r.holder_node = winner.instance->node;
-    r.epoch = Epoch(r.epoch.value + 1);
-    r.epoch_id = f.seen.fresh_id;
-    r.term = f.seen.term;
-    r.ttl = f.seen.spec.failover.mandate;
-    r.former_ttl = std::chrono::seconds(0);  // of a master that is over
-    r.phase = Phase::Promoting;
-    r.verified = false;
-    r.reserved = highest_taken(f);
-    // The old master takes the position that the new one leaves: nobody else moves.
 bool count_as_served(const Facts& f, Plan& plan) {
     if (served(*f.record)) return false;
     for (const auto& i : f.seen.instances) {
@@ -142,6 +141,23 @@ Timeline highest_taken(const Facts& f) {
     return highest;
 }
 
+AuthorityRecord succeed(const Facts& f, const Candidate& winner, ProofKind proof) {
+    auto r = *f.record;
+    r.former = f.record->holder;
+    r.former_pod = f.record->holder_pod;
+    r.proof = proof;
+    r.holder = winner.instance->name;
+    r.holder_pod = winner.instance->pod;
+    r.holder_node = winner.instance->node;
+    r.epoch = Epoch(r.epoch.value + 1);
+    r.epoch_id = f.seen.fresh_id;
+    r.term = f.seen.term;
+    r.ttl = f.seen.spec.failover.mandate;
+    r.former_ttl = std::chrono::seconds(0);  // of a master that is over
+    r.phase = Phase::Promoting;
+    r.verified = false;
+    r.reserved = highest_taken(f);
+    // The old master takes the position that the new one leaves: nobody else moves.
     std::replace(r.positions.begin(), r.positions.end(), r.holder, r.former);
     ++r.candidates.version;
     r.candidates.members.clear();
@@ -156,8 +172,9 @@ Timeline highest_taken(const Facts& f) {
 
 // A proof stands: choose and record the next master.
 Verdict choose(const Facts& f, Plan& plan, ProofKind proof) {
+    if (count_as_served(f, plan)) return Verdict::Decided;
     const bool still = receivers_are_down(f, plan) || target_has_all(f, proof);
-    if (!still || end_is_looked_for(f)) return Verdict::Decided;
+    if (!still || old_master_is_awaited(f, proof)) return Verdict::Decided;
     Ranking ranking = rank(f, proof);
     if (change_requested(f)) {
         std::string refusal = no_such_target(f);
@@ -172,7 +189,6 @@ Verdict choose(const Facts& f, Plan& plan, ProofKind proof) {
         }
     } else if (f.seen.spec.failover.mode == FailoverMode::Manual) {
         std::string refusal = "the old master is away";
-    if (count_as_served(f, plan)) return Verdict::Decided;
         ranking.winner = f.master ? consider(f, *f.master, proof, refusal) : std::nullopt;
         if (!ranking.winner)
             ranking.refused = {refusal,
