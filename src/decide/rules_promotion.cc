@@ -143,6 +143,8 @@ struct Task {
     bool unpromoted = false;     // it is a slave's data still
     bool cant_rescue = false;    // the last word about the order with a rescue
     bool rescue_failed = false;  // and so it goes on without one
+    // Of a slave's data that nothing is fetched for: what it lacks and may not lose.
+    std::optional<Finding> lacks;
 };
 
 Task task_of(const Facts& f) {
@@ -160,7 +162,45 @@ Task task_of(const Facts& f) {
     task.cant_rescue = failed(*f.master, task.order);
     task.rescue_failed = task.cant_rescue || heard(*f.master, plain);
     if (task.rescue_failed) task.order = plain;
+    if (task.unpromoted && !task.order.rescue && !heard(*f.master, task.order))
+        task.lacks = lacks_too_much(f, task.rescue_failed);
     return task;
+}
+
+// The master, or, to an operator that took over since, the candidate's epoch began.
+TimePoint failed_since(const Facts& f) {
+    return f.seen.master_failed_since.value_or(f.seen.epoch_since.value_or(f.now));
+}
+
+bool waited(const Facts& f, Duration patience) {
+    return f.seen.epoch_since && f.now - *f.seen.epoch_since >= patience;
+}
+
+bool refuses(const InstanceView& candidate, const Order& order) {
+    return candidate.sent && candidate.sent->id == order.id && !candidate.sent->refusal.empty();
+}
+
+// Giving a candidate up for this one gets somewhere: it has what the candidate can't fetch.
+bool somebody_has_more(const Facts& f) {
+    return std::any_of(f.others.begin(), f.others.end(), [&](const auto* other) {
+        const Report& report = *f.master->report;
+        return may_take_over(f, *other) && !f.excluded(other->name) && !other->pod_ending &&
+               other->report->position() > std::max(report.position(), report.end_of_wal);
+    });
+}
+
+// The old master's agent has WAL that the candidate lacks, and its container is about to be started
+// again: that is waited for, at most rescueSeconds.
+bool source_is_awaited(const Facts& f, const Task& task) {
+    const auto* former = f.seen.find(f.record->former);
+    const bool begun = !task.unpromoted || heard(*f.master, task.order);
+    if (begun || former == nullptr || !former->report || f.fresh(*former)) return false;
+    const Report& report = *former->report;
+    if (task.order.rescue && task.order.rescue->end >= report.end_of_wal) return false;
+    return report.pod == former->pod && !former->pod_ending && !report.standby &&
+           report.timeline == f.record->timeline &&
+           report.end_of_wal > f.master->report->position() &&
+           f.now - failed_since(f) < f.seen.spec.failover.rescue;
 }
 
 // Why another had better lead; empty: none.
@@ -168,7 +208,13 @@ std::string why_give_up(const Facts& f, const Task& task) {
     const bool may_lose = f.seen.spec.failover.accept_data_loss;
     if (task.cant_rescue && !may_lose && former_with_more(f, f.master->report->position()))
         return "the WAL that it lacks can't be fetched";
-    return failed(*f.master, task.order) ? "its promotion failed" : "";
+    if (failed(*f.master, task.order)) return "its promotion failed";
+    if (task.lacks && somebody_has_more(f)) return "another slave has the WAL that it lacks";
+    if (!has_successor(f)) return "";
+    if (refuses(*f.master, task.order) && waited(f, f.policy.refusal_patience))
+        return "it refuses: " + f.master->sent->refusal;
+    const bool runs = f.master->report->state == PostgresState::Running;
+    return !runs && waited(f, f.policy.start_patience) ? "its PostgreSQL does not start" : "";
 }
 
 void repoint_others(const Facts& f, Plan& plan) {
@@ -194,11 +240,8 @@ Verdict finish_promotion(const Facts& f, Plan& plan) {
         give(f, plan, *f.master, given_up, why);
         return Verdict::Decided;
     }
-    if (task.unpromoted && !task.order.rescue && !heard(*f.master, task.order))
-        if (auto finding = lacks_too_much(f, task.rescue_failed)) {
-            plan.findings.push_back(std::move(*finding));
-            return Verdict::Decided;
-        }
+    if (task.lacks) plan.findings.push_back(*task.lacks);
+    if (task.lacks || source_is_awaited(f, task)) return Verdict::Decided;
     give(f, plan, *f.master, task.order, "chosen in the record");
     repoint_others(f, plan);
     return Verdict::Decided;

@@ -54,6 +54,7 @@ struct ClusterMemory {
     std::optional<TimePoint> master_failed_since;
     bool node_out_of_service = false;  // the silent master's, as last asked
     TimePoint node_asked{};
+    std::optional<TimePoint> epoch_since;    // of the record's epoch: its first sight
     std::optional<TimePoint> serving_since;  // of the epoch that was seen serving last
     std::map<InstanceName, TimePoint> streamed_at;
     std::shared_ptr<SentOrders> orders = std::make_shared<SentOrders>();
@@ -84,7 +85,7 @@ struct ClusterMemory {
 
   private:
     Term term_;
-    Epoch serving_epoch_;
+    Epoch epoch_, serving_epoch_;
 };
 
 }  // namespace matriarch::op

@@ -17,7 +17,7 @@ struct Candidate5 : testing::Test {
         s.seen.record->version = ResourceVersion("11");
         ASSERT_EQ(s.seen.record->holder, InstanceName("orders-2"));
         s.seen.fresh_id = EpochId("next");
-        s.seen.master_failed_since = kNow - milliseconds(100);
+        s.seen.epoch_since = s.seen.master_failed_since = kNow - milliseconds(100);
     }
     const AuthorityRecord* written() {
         plan = s.plan();
@@ -44,6 +44,11 @@ struct Candidate5 : testing::Test {
     const Order* ordered(int n) {
         plan = s.plan();
         return order_to(plan, n);
+    }
+    void refused(const std::string& why) {
+        const Order* order = ordered(2);
+        ASSERT_NE(order, nullptr);
+        s.at(2).sent = SentOrder{order->id, order->incarnation, kNow - seconds(3), why};
     }
 };
 
@@ -111,6 +116,65 @@ TEST_F(Candidate5, GivenItWasNeverSeenPromoted_WhenAnotherIsChosen_ThenItsNumber
     ASSERT_NE(r, nullptr);
     EXPECT_EQ(r->holder, InstanceName("orders-3"));
     EXPECT_EQ(r->reserved, Timeline(4));
+}
+
+// Found by simulation: a refused order is no failed one, so it was asked for ever.
+TEST_F(Candidate5, GivenItRefuses_WhenPatienceIsOver_ThenItIsGivenUp) {
+    refused("there is no data to promote");
+    const Order* order = ordered(2);
+    ASSERT_NE(order, nullptr);
+    EXPECT_EQ(order->kind, OrderKind::Promote) << "asked again";
+    s.seen.epoch_since = kNow - s.policy.refusal_patience;
+    order = ordered(2);
+    ASSERT_NE(order, nullptr);
+    EXPECT_EQ(order->kind, OrderKind::Fence);
+    EXPECT_EQ(order->epoch, Epoch(5)) << "the same proof over it as over a master";
+}
+
+TEST_F(Candidate5, GivenItRefuses_WhenNobodyElseCanLead_ThenItIsAskedAgain) {
+    refused("there is no data to promote");
+    s.seen.epoch_since = kNow - seconds(60);
+    s.at(3).reachable = false;
+    const Order* order = ordered(2);
+    ASSERT_NE(order, nullptr);
+    EXPECT_EQ(order->kind, OrderKind::Promote);
+}
+
+TEST_F(Candidate5, GivenItsPostgresqlNeverStarts_WhenPatienceIsOver_ThenItIsGivenUp) {
+    s.report(2).state = PostgresState::Stopped;
+    s.report(2).in_recovery = Known::Unknown;
+    s.report(2).standby = true;
+    s.at(2).pod_ending = false;
+    s.seen.epoch_since = kNow - s.policy.start_patience;
+    const Order* order = ordered(2);
+    ASSERT_NE(order, nullptr);
+    EXPECT_EQ(order->kind, OrderKind::Fence);
+}
+
+// Found by simulation: it waited for a source that never came back, beside a slave that had all.
+TEST_F(Candidate5, GivenWalThatCantBeFetched_WhenAnotherSlaveHasIt_ThenThatOneLeads_INV5) {
+    s.seen.record->must_reach = Lsn(1000);
+    s.report(2).received = s.report(2).replayed = Lsn(400);
+    s.at(1).reachable = false;
+    s.seen.master_failed_since = kNow - seconds(60);
+    const auto rescue = ordered(2);
+    ASSERT_NE(rescue, nullptr);
+    ASSERT_TRUE(rescue->rescue.has_value());
+    s.obeyed(2, rescue->id.value, OrderState::Failed);
+    const Order* order = ordered(2);
+    ASSERT_NE(order, nullptr);
+    EXPECT_EQ(order->kind, OrderKind::Fence);
+}
+
+TEST_F(Candidate5, GivenTheOldMastersContainerIsStartedAgain_WhenItsWalIsLacked_ThenItIsAwaited) {
+    for (const int n : {2, 3}) s.report(n).received = s.report(n).replayed = Lsn(400);
+    s.at(1).reachable = false;
+    EXPECT_EQ(ordered(2), nullptr);
+    s.seen.master_failed_since = kNow - s.seen.spec.failover.rescue;
+    EXPECT_NE(ordered(2), nullptr) << "for rescueSeconds";
+    s.seen.master_failed_since = kNow;
+    s.at(1).pod = PodUid("another");
+    EXPECT_NE(ordered(2), nullptr) << "its pod does not come back";
 }
 
 }  // namespace
