@@ -45,6 +45,7 @@ void Agent::begin() {
     if (state_.ttl.count() > 0) promised_until_ = clock_.now() + expiry_wait(state_.ttl);
     if (state_.goal && resumes(state_.goal->kind)) {
         goal_ = Goal{*state_.goal, clock_.now()};
+        if (goal_->order.kind == OrderKind::Follow) followed_ = goal_->order;
         // The operator gives its orders anew to a new incarnation; until then this one is nobody's.
         goal_->order.id = OrderId();
         if (goal_->order.withhold) withheld_ = goal_->order.epoch;
@@ -81,6 +82,9 @@ ConfigFiles Agent::render(Role role_if_off, bool starting, postgres::ServerConfi
 void Agent::refresh() {
     if (v_.run == Run::Off && !killing_) v_.processes_left = instance_.processes_left();
     if (v_.run == Run::Stopping) look_at_stop();
+    v_.opening = state_.opening;
+    v_.opened_by = opened_by(v_.data.timeline);
+    v_.promoted_here = state_.promotes == state_.epoch_id || state_.opening.by == state_.epoch_id;
     v_.conf_current = written_ && *written_ == render(v_.role, false, nullptr);
     v_.sync_loaded =
         v_.server && v_.server->synchronous_standby_names == synchronous_standby_names(state_.sync);
@@ -159,6 +163,10 @@ bool Agent::apply(const Action& action) {
         }
         case Kind::Promote: {
             if (!may_serve()) return false;
+            // On disk first: a promotion that this agent does not know of is one by hand.
+            State next = state_;
+            next.promotes = state_.epoch_id;
+            if (!save(std::move(next), "the promotion")) return false;
             // Even a promotion that seems to fail may have been seen by the postmaster.
             promotion_triggered_ = true;
             run_epoch_ = state_.epoch;

@@ -80,6 +80,8 @@ class Agent {
     void on_event(PromiseAnswered& event);
     void main_job_ended(JobEnded& event);
     void take_upstream(const postgres::UpstreamFacts& facts);
+    EpochId opened_by(Timeline timeline) const;
+    void note_opening();
     void postgres_is_off();
 
     // Orders.
@@ -163,6 +165,7 @@ class Agent {
     std::optional<TimePoint> own_start_;
     CandidateSet expected_;  // by ways_
     std::optional<Goal> goal_;
+    std::optional<Order> followed_;  // the last Follow: what streams came by it
     OrderProgress progress_;
     bool knows_volume_ = false;
     bool dead_ = false;  // the postmaster ended without our asking

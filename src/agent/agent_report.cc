@@ -145,6 +145,7 @@ Report Agent::report() const {
                         (v_.data.end_searched || v_.data.kind == DataFacts::Kind::None);
     r.system_identifier = v_.data.system_identifier;
     r.timeline = v_.data.timeline;
+    r.timeline_opened_by = opened_by(v_.data.timeline);
     r.history = v_.data.history;
     r.clean_shutdown = off && v_.data_fresh && v_.data.clean_shutdown;
     r.standby = off && v_.data_fresh && v_.data.standby;

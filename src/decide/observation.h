@@ -76,6 +76,7 @@ struct Observation {
     TimePoint leadership_until;
     MandateTimes mandate;
     bool node_out_of_service = false;              // that of the record's holder, says its taint
+    std::optional<TimePoint> epoch_since;          // first sight of this epoch
     std::optional<TimePoint> serving_since;        // first sight of this epoch's phase serving
     std::optional<TimePoint> master_failed_since;  // kept by the shell while Plan::master_failed
     EpochId fresh_id;  // a random id for a new epoch, new in each observation

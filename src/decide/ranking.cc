@@ -179,12 +179,17 @@ Ranking rank(const Facts& f, ProofKind proof) {
     // Nobody can be made whole. The old master itself loses nothing, if it is here.
     std::string refusal;
     if (f.master != nullptr) {
-        if (auto again = consider(f, *f.master, proof, refusal)) {
+        auto again = consider(f, *f.master, proof, refusal);
+        if (again && again->lacking.value == 0) {
             again->why = "no slave has all known WAL, the old master has";
             out.winner = std::move(*again);
             return out;
         }
-        out.refused.push_back(std::move(refusal));
+        // A candidate that never was master may have less than the slaves.
+        if (again)
+            slaves.push_back(std::move(*again));
+        else
+            out.refused.push_back(std::move(refusal));
     }
     const auto best = std::min_element(slaves.begin(), slaves.end(), [](auto& a, auto& b) {
         return a.lacking < b.lacking;  // the first of equals has the better position

@@ -144,7 +144,7 @@ bool in_sync_rule(const AuthorityRecord& r, const InstanceName& instance) {
 }
 
 bool served(const AuthorityRecord& r) {
-    return r.timeline_opened_by == r.epoch_id;
+    return r.verified || (!r.epoch_id.empty() && r.timeline_opened_by == r.epoch_id);
 }
 
 bool left_stream(const Facts& f, const InstanceName& slave) {

@@ -88,6 +88,7 @@ void plain_members(Report_& r, Io&& io) {
     io("diskStalledMs", r.disk_stalled);
     io("systemIdentifier", r.system_identifier);
     io("timeline", r.timeline);
+    io("timelineOpenedBy", r.timeline_opened_by);
     io("cleanShutdown", r.clean_shutdown);
     io("standby", r.standby);
     io("endOfWal", r.end_of_wal);

@@ -108,7 +108,8 @@ struct Report {
     // The data directory.
     PostgresState state = PostgresState::NoData;
     SystemIdentifier system_identifier;
-    Timeline timeline;                  // of the last record
+    Timeline timeline;           // of the last record ...
+    EpochId timeline_opened_by;  // ... and the epoch that opened it; empty: none that is known
     std::vector<HistoryEntry> history;  // ancestors of `timeline`, oldest first
     bool clean_shutdown = false;
     bool standby = false;  // a slave's: it needs a promotion to lead

@@ -32,6 +32,11 @@ void ClusterMemory::note_ttl(const std::optional<Report>& master, TimePoint now)
 }
 
 void ClusterMemory::note_streams(decide::Observation& seen, TimePoint now) {
+    if (record && record->epoch != epoch_) {
+        epoch_ = record->epoch;
+        epoch_since = now;
+    }
+    seen.epoch_since = epoch_since;
     if (record && record->phase == Phase::Serving && record->epoch != serving_epoch_) {
         serving_epoch_ = record->epoch;
         serving_since = now;

@@ -54,6 +54,7 @@ struct ClusterMemory {
     std::optional<TimePoint> master_failed_since;
     bool node_out_of_service = false;  // the silent master's, as last asked
     TimePoint node_asked{};
+    std::optional<TimePoint> epoch_since;    // of the record's epoch: its first sight
     std::optional<TimePoint> serving_since;  // of the epoch that was seen serving last
     std::map<InstanceName, TimePoint> streamed_at;
     std::shared_ptr<SentOrders> orders = std::make_shared<SentOrders>();
@@ -64,7 +65,8 @@ struct ClusterMemory {
     std::map<InstanceName, TimePoint> without_pod_since, troubles_asked;
     std::map<InstanceName, std::string> troubles;  // from Kubernetes' events
     TimePoint objects_checked{};
-    HeldObjects uncached;  // of kinds that are not watched
+    bool objects_behind = false;  // by the last pass; the caches had better catch up before another
+    HeldObjects uncached;         // of kinds that are not watched
     TimePoint uncached_read{};
     std::optional<kube::Condition> objects_condition;
     std::string objects_for;  // what the last complete ensure pass was made for
@@ -83,7 +85,7 @@ struct ClusterMemory {
 
   private:
     Term term_;
-    Epoch serving_epoch_;
+    Epoch epoch_, serving_epoch_;
 };
 
 }  // namespace matriarch::op

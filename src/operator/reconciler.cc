@@ -19,6 +19,7 @@ namespace {
 
 constexpr Duration kKeepPace = seconds(30);           // between two passes over unchanged objects
 constexpr Duration kObserveAgain = milliseconds(20);  // what was decided on has moved
+constexpr Duration kCatchUp = milliseconds(200);      // caches that a write found behind
 constexpr Duration kOrderTimeout = seconds(5);
 
 bool disruptive(OrderKind kind) {
@@ -210,7 +211,9 @@ Result<Duration> Reconciler::look(Look& look) {
         const auto instances = planned_instances(look.seen, plan);
         std::string made_for = std::to_string(cluster.generation);
         for (const auto& i : instances) made_for += "," + i.value;
-        if (memory.objects_for != made_for || now - memory.objects_checked > kKeepPace) {
+        const Duration age = now - memory.objects_checked;
+        const bool due = memory.objects_for != made_for || age > kKeepPace;
+        if (due && !(memory.objects_behind && age < kCatchUp)) {
             auto kept = keeper_.keep(cluster, look.caches, memory, instances);
             if (!kept) return kept.error();
             look.objects = kept->condition;
@@ -218,7 +221,8 @@ Result<Duration> Reconciler::look(Look& look) {
             memory.objects_checked = now;
             // What was written comes back through the caches; then the pass is made again.
             memory.objects_for = kept->wrote ? "" : made_for;
-            look.again = look.again || kept->wrote;
+            memory.objects_behind = kept->behind;
+            look.again = look.again || (kept->wrote && !kept->behind);
         }
     }
     blame_objects(look);
@@ -240,7 +244,8 @@ Result<Duration> Reconciler::look(Look& look) {
             {{c->type, c->status == kube::ConditionStatus::True, c->reason, c->message}});
     if (!look.again || plan.steps.empty())
         if (auto written = write_status(look); !written) return written.error();
-    return look.again ? Duration::zero() : plan.recheck;
+    if (look.again) return Duration::zero();
+    return calm && memory.objects_behind ? std::min(plan.recheck, kCatchUp) : plan.recheck;
 }
 
 Result<bool> Reconciler::apply_all(Look& look) {

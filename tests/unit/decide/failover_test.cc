@@ -66,6 +66,19 @@ TEST_F(Fenced, GivenAFenceOnDisk_WhenTheEndOfTheWalIsStillLookedFor_ThenNobodyIs
     EXPECT_NE(chosen(), nullptr) << "a volume that stalls is read by nobody";
 }
 
+// Its container died after the fence; it is started again on the same volume.
+TEST_F(Fenced, GivenItsAgentIsAway_WhenSlavesLackItsWal_ThenItIsAwaitedForRescueSeconds_INV5) {
+    for (const int n : {2, 3}) s.report(n).received = s.report(n).replayed = Lsn(400);
+    s.at(1).reachable = false;
+    s.seen.master_failed_since = kNow - milliseconds(500);
+    EXPECT_EQ(chosen(), nullptr);
+    s.report(3).received = s.report(3).replayed = Lsn(1000);
+    EXPECT_NE(chosen(), nullptr) << "a slave has all of it";
+    s.report(3).received = s.report(3).replayed = Lsn(400);
+    s.seen.master_failed_since = kNow - s.seen.spec.failover.rescue;
+    EXPECT_NE(chosen(), nullptr);
+}
+
 TEST_F(Fenced, GivenAReceiverThatRuns_WhenPatienceLasts_ThenNobodyIsChosen) {
     s.stream(3);
     s.seen.master_failed_since = kNow - milliseconds(100);
@@ -115,6 +128,7 @@ TEST_F(Fenced, GivenSlave1Behind_WhenTheOldMasterIsAway_ThenTheBestSlaveSendsIts
     s.report(3).received = Lsn(990);  // its last record is cut
     s.report(3).replayed = Lsn(980);
     s.at(1).reachable = false;
+    s.seen.master_failed_since = kNow - seconds(3);
     s.report(1).end_of_wal = Lsn();
     s.report(1).flushed = Lsn(990);
     ASSERT_NE(chosen(), nullptr);
@@ -133,6 +147,7 @@ TEST_F(Fenced, GivenASlaveWithLessWal_WhenSlave1Lacks_ThenASourceThatIsBehindIsN
     s.report(3).received = s.report(3).replayed = Lsn(300);
     s.report(2).received = s.report(2).replayed = Lsn(400);
     s.at(1).reachable = false;
+    s.seen.master_failed_since = kNow - seconds(3);
     s.seen.record = *chosen();
     EXPECT_EQ(s.seen.record->holder, InstanceName("orders-2"));
     EXPECT_FALSE(order_to(s.plan(), 2)->rescue.has_value());
@@ -142,6 +157,7 @@ TEST_F(Fenced, GivenASlaveOnAnotherTimeline_WhenSlave1Lacks_ThenItsWalIsNotTaken
     s.report(2).received = s.report(2).replayed = Lsn(400);
     s.report(3).timeline = Timeline(2);
     s.at(1).reachable = false;
+    s.seen.master_failed_since = kNow - seconds(3);
     s.seen.record = *chosen();
     EXPECT_FALSE(order_to(s.plan(), 2)->rescue.has_value());
 }
@@ -162,6 +178,7 @@ TEST_F(Fenced, GivenReceiveLsnAtTheSegmentsStart_WhenReplayIsFurther_ThenReplayC
 TEST_F(Fenced, GivenAllSlavesBeyondMaxLag_WhenTheOldMasterIsAway_ThenNobodyIsPromoted) {
     s.seen.spec.failover.max_lag = Bytes(100);
     s.at(1).reachable = false;
+    s.seen.master_failed_since = kNow - seconds(3);
     for (int n : {2, 3}) s.report(n).received = s.report(n).replayed = Lsn(400);
     EXPECT_EQ(chosen(), nullptr);
     const auto* f = finding(plan, "FailoverPossible");
@@ -212,6 +229,7 @@ TEST_F(Fenced, GivenManualMode_WhenTheTargetIsUnfit_ThenNobodyElseIsPromoted) {
 TEST_F(Fenced, GivenOnlyAnOlderTimeline_WhenItIsNamedAndTheLossAccepted_ThenItLeads) {
     for (const int n : {2, 3}) s.report(n).timeline = Timeline(2);
     s.at(1).reachable = false;
+    s.seen.master_failed_since = kNow - seconds(3);
     s.seen.spec.failover.target = "orders-3";
     s.seen.spec.failover.request_id = "r1";
     EXPECT_EQ(chosen(), nullptr);
@@ -360,6 +378,7 @@ TEST_F(Promoting, GivenAGivenUpCandidateThatWasPromoted_WhenFenced_ThenTheOldMas
     s.fenced(2);
     s.report(2).standby = false;
     s.report(2).timeline = Timeline(4);
+    s.report(2).timeline_opened_by = s.seen.record->epoch_id;
     s.report(2).end_of_wal = Lsn(400);
     const auto plan = s.plan();
     const auto* write = only<WriteRecord>(plan);

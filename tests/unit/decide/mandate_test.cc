@@ -413,7 +413,7 @@ TEST(Expiry, GivenAHolderWhosePostgresEnded_WhenNobodyCanTakeOver_ThenTheEpochGo
 
 TEST(Expiry, GivenACandidateThatWasClosedOut_WhenItAnswersAsASlave_ThenItsPromotionGoesOn) {
     Scene s = closing_master(seconds(60));
-    s.seen.record->timeline_opened_by = EpochId("three");
+    s.seen.record->verified = false;
     answers_again(s);
     s.report(1).in_recovery = Known::Yes;
     const auto record = written(s.plan());

@@ -34,6 +34,7 @@ AuthorityRecord full_record() {
     r.former_sync = {{2, {InstanceName("orders-2"), InstanceName("orders-3")}}, SyncRule{}};
     r.timeline = Timeline(4);
     r.timeline_opened_by = EpochId("zyx");
+    r.verified = true;
     r.reserved = Timeline(5);
     r.system_identifier = SystemIdentifier("7300000000000000001");
     r.positions = {InstanceName("orders-1"), InstanceName("orders-3")};
