@@ -71,7 +71,7 @@ void withhold_promises(const Facts& f, Plan& plan) {
     for (const auto* other : f.others) {
         const auto* member = f.record->candidates.find(other->pod);
         if (member == nullptr || member->membership != Membership::Full) continue;
-        if (may_take_over(f, *other)) continue;
+        if (may_take_over(f, *other) || !f.fresh(*other)) continue;
         give(f, plan, *other, halt(f, *other), "the old master must get no promise any more");
     }
 }

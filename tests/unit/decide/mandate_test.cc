@@ -476,6 +476,8 @@ TEST(Expiry, GivenAMemberThatCantLead_WhenTheMasterIsClosedOut_ThenItIsToldToPro
     ASSERT_NE(order_to(plan, 2), nullptr);
     EXPECT_EQ(order_to(plan, 2)->kind, OrderKind::Halt);
     EXPECT_TRUE(order_to(plan, 2)->withhold);
+    s.at(3).report.reset();  // to an operator that has just begun to ask
+    EXPECT_EQ(order_to(s.plan(), 3), nullptr);
 }
 
 TEST(Expiry, GivenAHolderThatFencedItself_WhenItAnswers_ThenThatIsTheProof) {
