@@ -116,7 +116,9 @@ std::optional<TimePoint> mandate_is_over(const Facts& f) {
     return last + expiry_wait(f.record->longest_ttl());
 }
 
-std::string why_not_after_expiry(const Facts& f, const InstanceView& instance) {
+namespace {
+
+std::string why_no_full_member(const Facts& f, const InstanceView& instance) {
     const auto* member = f.record->candidates.find(instance.pod);
     if (member == nullptr || member->membership != Membership::Full)
         return "its pod is no full member of the candidate set, so the old master never needed its "
@@ -128,6 +130,19 @@ std::string why_not_after_expiry(const Facts& f, const InstanceView& instance) {
         return "it promised the old master to wait for " +
                std::to_string(duration_cast<milliseconds>(left).count()) + " ms more";
     return "";
+}
+
+}  // namespace
+
+std::string why_not_after_expiry(const Facts& f, const InstanceView& instance) {
+    if (&instance != f.master) return why_no_full_member(f, instance);
+    if (instance.report->standby) return "its pod is another, and its data is a slave's";
+    const bool witnessed = std::any_of(f.others.begin(), f.others.end(), [&](const auto* other) {
+        return f.fresh(*other) && why_no_full_member(f, *other).empty();
+    });
+    if (witnessed) return "";
+    return "its pod is another, and no full member of the candidate set answers that it promises "
+           "the former one nothing any more";
 }
 
 }  // namespace matriarch::decide

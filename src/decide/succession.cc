@@ -66,6 +66,16 @@ bool old_master_is_awaited(const Facts& f, ProofKind proof) {
     return returns && !(known && somebody_reaches(f, report.end_of_wal));
 }
 
+// Of those that can't lead themselves: each alone ends the old master's third way.
+void withhold_promises(const Facts& f, Plan& plan) {
+    for (const auto* other : f.others) {
+        const auto* member = f.record->candidates.find(other->pod);
+        if (member == nullptr || member->membership != Membership::Full) continue;
+        if (may_take_over(f, *other) || !f.fresh(*other)) continue;
+        give(f, plan, *other, halt(f, *other), "the old master must get no promise any more");
+    }
+}
+
 }  // namespace
 
 bool runs_as_slave(const Facts& f, const InstanceView& i) {
@@ -87,6 +97,7 @@ bool has_successor(const Facts& f) {
 // Slaves stand still, or had their time to.
 // While an expiry is waited for they promise the old master nothing any more.
 bool receivers_are_down(const Facts& f, Plan& plan) {
+    if (f.record->phase == Phase::Closing) withhold_promises(f, plan);
     bool down = true;
     for (const auto* slave : f.others) {
         if (!may_take_over(f, *slave)) continue;
