@@ -142,6 +142,7 @@ void add_findings(const Facts& f, Plan& plan) {
     about_synchronous(f, plan);
     say(plan, about_storage(f));
     if (auto copies = about_copies(f)) say(plan, std::move(*copies));
+    if (auto reads = about_reads(f)) say(plan, std::move(*reads));
     const auto holds = [&](std::string_view type) {
         return std::any_of(plan.findings.begin(), plan.findings.end(),
                            [&](const Finding& x) { return x.type == type && x.holds; });

@@ -11,8 +11,14 @@ namespace matriarch::decide {
 // The answer as it should be, without regard to what is published; the stamp follows from that.
 Routes wanted_routes(const Facts& facts);
 
-// Adds PublishRoutes if the published answer differs and the pace allows it: a change of master or
-// of a slave's state at once, lag and weights at most once a second.
+// Adds PublishRoutes if the published answer differs and the pace allows it: a change of master at
+// once, everything else at most once a second.
 void compare_routes(const Facts& facts, Plan& plan);
+
+// Says which slaves are fit for reads, and when to look at them again.
+void watch_slaves(const Facts& facts, Plan& plan);
+
+// Whether a slave's figures moved in a way that may change its place in the routes.
+bool reads_may_change(const Report& before, const Report& after);
 
 }  // namespace matriarch::decide

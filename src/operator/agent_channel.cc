@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "decide/routes.h"
+
 namespace matriarch::op {
 namespace {
 
@@ -31,7 +33,8 @@ bool significant(const Report& before, const Report& after) {
            before.parameter_troubles != after.parameter_troubles ||
            before.candidates_version != after.candidates_version ||
            before.withheld != after.withheld ||
-           (before.frozen > kFrozen) != (after.frozen > kFrozen);
+           (before.frozen > kFrozen) != (after.frozen > kFrozen) ||
+           decide::reads_may_change(before, after);
 }
 
 }  // namespace

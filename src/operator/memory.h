@@ -55,7 +55,7 @@ struct ClusterMemory {
     bool node_out_of_service = false;  // the silent master's, as last asked
     TimePoint node_asked{};
     std::optional<TimePoint> serving_since;  // of the epoch that was seen serving last
-    std::map<InstanceName, TimePoint> streamed_at;
+    std::map<InstanceName, TimePoint> streamed_at, fit_since;
     std::shared_ptr<SentOrders> orders = std::make_shared<SentOrders>();
     std::optional<ChangeUnderWay> change;
     std::vector<ChangeOfMaster> history;  // what status may not show yet, newest first
@@ -80,6 +80,8 @@ struct ClusterMemory {
     void note_ttl(const std::optional<Report>& master, TimePoint now);
     // Which slaves the master streams to, at this look.
     void note_streams(decide::Observation& seen, TimePoint now);
+    // Which slaves are fit for reads, at this look.
+    void note_fit(const std::vector<InstanceName>& fit, TimePoint now);
 
   private:
     Term term_;

@@ -203,6 +203,8 @@ decide::Observation observe(const Cluster& cluster, const Caches& caches,
             view.reachable = known->reachable && same_pod;
             view.clock_trouble = known->clock_trouble;
         }
+        const auto fit = memory.fit_since.find(name);
+        if (fit != memory.fit_since.end()) view.fit_since = fit->second;
         view.config = instance_config(cluster.spec, name, members, owner_verifier);
         const auto last = memory.orders->last.find(name);
         if (last != memory.orders->last.end()) view.sent = last->second;

@@ -168,6 +168,7 @@ Result<Duration> Reconciler::look(Look& look) {
     look.plan.findings.push_back(spec_finding(cluster, memory));
     const decide::Plan& plan = look.plan;
     if (plan.uninformed) return plan.recheck;
+    memory.note_fit(plan.fit_for_reads, now);
     // Before any step: who is to be closed out must get no grant after that write.
     world_.agents.grant(cluster.key, plan.granting);
     if (plan.term_needed) world_.raise_term(*plan.term_needed);

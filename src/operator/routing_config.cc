@@ -7,6 +7,7 @@
 #include "operator/names.h"
 #include "operator/object_meta.h"
 #include "operator/route_objects.h"
+#include "operator/uri.h"
 
 namespace matriarch::op {
 namespace {
@@ -44,6 +45,14 @@ std::string service_section(const std::string& name, const std::vector<std::stri
            "\ntarget_session_attrs=" + std::string(session) + "\n";
 }
 
+// The Service of a slave that is out leads to another one, so its position keeps its usual weight:
+// who reads this file but once is not stuck with a bad moment's.
+int weight_now(const RoutingSpec& routing, const Routes& routes, int position) {
+    for (const SlaveRoute& slave : routes.slaves)
+        if (slave.position == position && takes_reads(slave)) return slave.weight;
+    return routing.weight_of(position);
+}
+
 std::string_view balance(Strategy strategy) {
     switch (strategy) {
         case Strategy::RoundRobin:
@@ -67,6 +76,17 @@ std::vector<std::string> hosts_writes_first(const Cluster& cluster, const Routes
     return out;
 }
 
+// A slave that is unfit now is no host for reads, though it would answer.
+std::vector<std::string> hosts_for_reads(const Cluster& cluster, const Routes& routes) {
+    std::vector<std::string> out;
+    for (const SlaveRoute& slave : routes.slaves)
+        if (takes_reads(slave)) out.push_back(host_of(cluster.key, slave.instance));
+    if (routes.master && cluster.spec.routing.fallback_to_master)
+        out.push_back(host_of(cluster.key, routes.master->instance));
+    if (out.empty()) out.push_back(service_host(cluster.key, slaves_service(cluster.key.name)));
+    return out;
+}
+
 std::vector<std::string> hosts_reads_first(const Cluster& cluster, const Routes& routes) {
     std::vector<std::string> out = hosts_writes_first(cluster, routes);
     if (routes.master) std::rotate(out.begin(), out.begin() + 1, out.end());
@@ -76,15 +96,16 @@ std::vector<std::string> hosts_reads_first(const Cluster& cluster, const Routes&
 std::string pg_service_conf(const Cluster& cluster, const Routes& routes) {
     const auto writes = hosts_writes_first(cluster, routes);
     const std::string& name = cluster.key.name;
+    const auto session = session_attrs(Session::ReadWrite);
     return "# Written by Matriarch. PGSERVICEFILE names this file; the password is in the Secret " +
-           app_secret(name) + ".\n" + service_section(name, writes, cluster.spec, "read-write") +
-           "\n" + service_section(name + "_master", writes, cluster.spec, "read-write") + "\n" +
-           service_section(name + "_replica", hosts_reads_first(cluster, routes), cluster.spec,
-                           "prefer-standby");
+           app_secret(name) + ".\n" + service_section(name, writes, cluster.spec, session) + "\n" +
+           service_section(name + "_master", writes, cluster.spec, session) + "\n" +
+           service_section(name + "_replica", hosts_for_reads(cluster, routes), cluster.spec,
+                           session_attrs(read_session(cluster.spec.routing)));
 }
 
 // Services, not instances: HAProxy then follows a failover without a reload.
-std::string haproxy_cfg(const Cluster& cluster) {
+std::string haproxy_cfg(const Cluster& cluster, const Routes& routes) {
     const ClusterSpec& spec = cluster.spec;
     const ClusterKey& key = cluster.key;
     const std::string port = ":" + std::to_string(kPostgresPort);
@@ -104,10 +125,9 @@ std::string haproxy_cfg(const Cluster& cluster) {
         key.name + "_replica\n    bind :5001\n    balance " +
         std::string(balance(spec.routing.strategy)) + "\n";
     int heaviest = 1;
-    for (int n = 1; n <= spec.slaves; ++n)
-        heaviest = std::max(heaviest, weight_of(spec.routing, n));
+    for (int n = 1; n <= spec.slaves; ++n) heaviest = std::max(heaviest, spec.routing.weight_of(n));
     for (int n = 1; n <= spec.slaves; ++n) {
-        const int weight = weight_of(spec.routing, n);
+        const int weight = weight_now(spec.routing, routes, n);
         // A small weight is not no weight.
         const int scaled = std::max(weight > 0 ? 1 : 0, weight * kMaxHaproxyWeight / heaviest);
         out += "    server slave" + std::to_string(n) + " " +
@@ -160,7 +180,7 @@ StringMap routing_data(const Cluster& cluster, const Routes& routes) {
     const bool lines = fits_line(cluster.spec.database) && fits_line(cluster.spec.owner);
     if (wanted(formats, "pg_service") && lines)
         out["pg_service.conf"] = pg_service_conf(cluster, routes);
-    if (wanted(formats, "haproxy")) out["haproxy.cfg"] = haproxy_cfg(cluster);
+    if (wanted(formats, "haproxy")) out["haproxy.cfg"] = haproxy_cfg(cluster, routes);
     if (wanted(formats, "pgbouncer") && lines) out["pgbouncer.ini"] = pgbouncer_ini(cluster);
     return out;
 }

@@ -145,6 +145,27 @@ TEST(PgServiceConf, GivenRoutes_WhenWritten_ThenTheMasterIsFirstForWritesAndLast
               std::string::npos);
 }
 
+TEST(PgServiceConf, GivenASlaveThatIsOut_WhenWritten_ThenReadsDoNotNameIt) {
+    Routes routes = orders_routes();
+    routes.slaves[0].state = RouteState::Lagging;
+    const std::string one = "orders-1-0.orders-instances.shop.svc";
+    const std::string three = "orders-3-0.orders-instances.shop.svc";
+    const auto replica = [&](const Cluster& cluster) {
+        const std::string conf = pg_service_conf(cluster, routes);
+        return conf.substr(conf.find("[orders_replica]"));
+    };
+    Cluster cluster = orders_cluster();
+    EXPECT_EQ(replica(cluster), "[orders_replica]\nhost=" + three + "," + one +
+                                    "\nport=5432\ndbname=app\nuser=app\n"
+                                    "target_session_attrs=prefer-standby\n");
+    cluster.spec.routing.fallback_to_master = false;
+    EXPECT_NE(replica(cluster).find("host=" + three + "\n"), std::string::npos);
+    EXPECT_NE(replica(cluster).find("target_session_attrs=standby\n"), std::string::npos);
+    routes.slaves[1].state = RouteState::Down;
+    EXPECT_NE(replica(cluster).find("host=orders-slaves.shop.svc\n"), std::string::npos)
+        << "nowhere, until a slave is back";
+}
+
 TEST(PgServiceConf, GivenNoInstanceYet_WhenWritten_ThenTheServiceStandsIn) {
     EXPECT_EQ(hosts_writes_first(orders_cluster(), {}),
               std::vector<std::string>{"orders-master.shop.svc"});
@@ -162,7 +183,7 @@ TEST(Haproxy, GivenWeights_WhenWritten_ThenTheyFitHaproxysRangeAndTheMasterIsThe
     Cluster cluster = orders_cluster();
     cluster.spec.routing.weights = {{"slave1", 1000}, {"slave2", 1}};
     cluster.spec.routing.strategy = Strategy::LeastConnections;
-    const std::string config = haproxy_cfg(cluster);
+    const std::string config = haproxy_cfg(cluster, {});
     EXPECT_NE(config.find("balance leastconn"), std::string::npos);
     EXPECT_NE(config.find("server slave1 orders-slave1.shop.svc:5432 weight 256\n"),
               std::string::npos);
@@ -170,7 +191,35 @@ TEST(Haproxy, GivenWeights_WhenWritten_ThenTheyFitHaproxysRangeAndTheMasterIsThe
               std::string::npos);
     EXPECT_NE(config.find("server master orders-master.shop.svc:5432 backup\n"), std::string::npos);
     cluster.spec.routing.fallback_to_master = false;
-    EXPECT_EQ(haproxy_cfg(cluster).find("backup"), std::string::npos);
+    EXPECT_EQ(haproxy_cfg(cluster, {}).find("backup"), std::string::npos);
+}
+
+TEST(Haproxy, GivenASlaveThatLags_WhenWritten_ThenItsWeightIsTheOneOfNow) {
+    Routes routes = orders_routes();
+    routes.slaves[0].weight = 25;
+    const std::string config = haproxy_cfg(orders_cluster(), routes);
+    EXPECT_NE(config.find("server slave1 orders-slave1.shop.svc:5432 weight 64\n"),
+              std::string::npos)
+        << config;
+    routes.slaves[0].state = RouteState::Lagging;
+    routes.slaves[0].weight = 0;
+    EXPECT_NE(haproxy_cfg(orders_cluster(), routes)
+                  .find("server slave1 orders-slave1.shop.svc:5432 weight 256\n"),
+              std::string::npos)
+        << "its Service leads to the other one";
+}
+
+TEST(Haproxy, GivenEachStrategy_WhenWritten_ThenItIsTheBalance) {
+    Cluster cluster = orders_cluster();
+    for (const auto& [strategy, word] : {std::pair(Strategy::RoundRobin, "roundrobin"),
+                                         {Strategy::Random, "random"},
+                                         {Strategy::LeastConnections, "leastconn"}}) {
+        cluster.spec.routing.strategy = strategy;
+        EXPECT_NE(haproxy_cfg(cluster, {}).find("balance " + std::string(word) + "\n"),
+                  std::string::npos);
+        EXPECT_EQ(public_env(cluster.key, cluster.spec).at("DB_READ_REPLICA_STRATEGY"),
+                  to_string(strategy));
+    }
 }
 
 TEST(PgBouncer, GivenAnOddDatabaseName_WhenWritten_ThenItIsQuoted) {
