@@ -48,6 +48,25 @@ bool was_ready(const Facts& f, const InstanceView& slave) {
     return before && before->state == RouteState::Ready;
 }
 
+std::optional<MasterRoute> master_route(const Facts& f) {
+    const bool serves = f.record->phase == Phase::Serving &&
+                        f.master_state == MasterState::Serving && !f.master->address.empty() &&
+                        f.master->report->writable != Known::No;
+    if (serves)
+        return MasterRoute{f.master->name, f.master->pod, f.master->host, f.master->address, 5432};
+    if (mutant("publish_before_verify") && f.record->phase == Phase::Promoting && f.master)
+        return MasterRoute{f.master->name, f.master->pod, f.master->host, f.master->address, 5432};
+    if (f.record->phase == Phase::Closing) return {};  // nobody, until an expiry is proved
+    // Not now. One publication beats two (kube-proxy applies one change a second), so the old
+    // answer stays for the moment that a failover takes; its address refuses connections.
+    const bool brief =
+        f.master_state != MasterState::Gone &&
+        (!f.seen.master_failed_since || f.now - *f.seen.master_failed_since < kStaleRoute);
+    const bool silent = f.master_state == MasterState::Silent;  // may well be serving (INV-7)
+    if (f.seen.published && (brief || silent)) return f.seen.published->master;
+    return {};
+}
+
 // How the slave is now, whatever it was a moment ago.
 RouteState fitness(const Facts& f, const InstanceView& slave) {
     if (!f.fresh(slave) || slave.address.empty()) return RouteState::Down;
@@ -56,9 +75,11 @@ RouteState fitness(const Facts& f, const InstanceView& slave) {
         return RouteState::Cloning;
     if (report.state != PostgresState::Running || report.in_recovery != Known::Yes)
         return RouteState::Down;
-    // While the master changes nobody receives; who was ready goes on serving reads.
     if (!report.receiving && !was_ready(f, slave)) return RouteState::Joining;
     if (report.conflict >= kLongConflict) return RouteState::Conflict;
+    // While there is no master nobody receives, nor is anything written that could be missed: who
+    // was ready goes on serving reads, however long that takes.
+    if (!report.receiving && !master_route(f)) return RouteState::Ready;
     const auto limit = f.seen.spec.routing.max_lag;
     return report.lag > (was_ready(f, slave) ? limit : limit / 2) ? RouteState::Lagging
                                                                   : RouteState::Ready;
@@ -85,25 +106,6 @@ int weight_of(const RoutingSpec& routing, const SlaveRoute& slave) {
     const auto lag = slave.lag.value_or(milliseconds(0));
     const int part = lag > routing.max_lag / 2 ? 4 : lag > routing.max_lag / 4 ? 2 : 1;
     return weight == 0 ? 0 : std::max(1, weight / part);
-}
-
-std::optional<MasterRoute> master_route(const Facts& f) {
-    const bool serves = f.record->phase == Phase::Serving &&
-                        f.master_state == MasterState::Serving && !f.master->address.empty() &&
-                        f.master->report->writable != Known::No;
-    if (serves)
-        return MasterRoute{f.master->name, f.master->pod, f.master->host, f.master->address, 5432};
-    if (mutant("publish_before_verify") && f.record->phase == Phase::Promoting && f.master)
-        return MasterRoute{f.master->name, f.master->pod, f.master->host, f.master->address, 5432};
-    if (f.record->phase == Phase::Closing) return {};  // nobody, until an expiry is proved
-    // Not now. One publication beats two (kube-proxy applies one change a second), so the old
-    // answer stays for the moment that a failover takes; its address refuses connections.
-    const bool brief =
-        f.master_state != MasterState::Gone &&
-        (!f.seen.master_failed_since || f.now - *f.seen.master_failed_since < kStaleRoute);
-    const bool silent = f.master_state == MasterState::Silent;  // may well be serving (INV-7)
-    if (f.seen.published && (brief || silent)) return f.seen.published->master;
-    return {};
 }
 
 SlaveRoute slave_route(const Facts& f, int position, const InstanceView& slave) {
@@ -148,20 +150,11 @@ Routes wanted_routes(const Facts& f) {
 void watch_slaves(const Facts& f, Plan& plan) {
     for (const auto* slave : f.others) {
         if (f.position_of(slave->name) == 0) continue;
-        if (fitness(f, *slave) == RouteState::Ready) {
-            plan.fit_for_reads.push_back(slave->name);
-            if (const auto left = hold_left(f, *slave); left > Duration::zero())
-                plan.recheck = std::min(plan.recheck, left);
-        }
-        // Lag passes the limit, and half of it, without a word from the agent.
-        if (f.fresh(*slave) && slave->report->lag >= kLagStep)
-            plan.recheck = std::min(plan.recheck, kPace);
+        if (fitness(f, *slave) != RouteState::Ready) continue;
+        plan.fit_for_reads.push_back(slave->name);
+        if (const auto left = hold_left(f, *slave); left > Duration::zero())
+            plan.recheck = std::min(plan.recheck, left);
     }
-}
-
-bool reads_may_change(const Report& before, const Report& after) {
-    return (before.lag >= kLagStep) != (after.lag >= kLagStep) ||
-           (before.conflict >= kLongConflict) != (after.conflict >= kLongConflict);
 }
 
 void compare_routes(const Facts& f, Plan& plan) {

@@ -15,10 +15,7 @@ Routes wanted_routes(const Facts& facts);
 // once, everything else at most once a second.
 void compare_routes(const Facts& facts, Plan& plan);
 
-// Says which slaves are fit for reads, and when to look at them again.
+// Says which slaves are fit for reads, and when the hold of one of them ends.
 void watch_slaves(const Facts& facts, Plan& plan);
-
-// Whether a slave's figures moved in a way that may change its place in the routes.
-bool reads_may_change(const Report& before, const Report& after);
 
 }  // namespace matriarch::decide

@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include "decide/routes.h"
-
 namespace matriarch::op {
 namespace {
 
@@ -33,8 +31,7 @@ bool significant(const Report& before, const Report& after) {
            before.parameter_troubles != after.parameter_troubles ||
            before.candidates_version != after.candidates_version ||
            before.withheld != after.withheld ||
-           (before.frozen > kFrozen) != (after.frozen > kFrozen) ||
-           decide::reads_may_change(before, after);
+           (before.frozen > kFrozen) != (after.frozen > kFrozen);
 }
 
 }  // namespace

@@ -164,21 +164,6 @@ TEST_F(RoutesTest, GivenAnotherMaster_WhenPublishedAMomentAgo_ThenItIsPublishedA
     EXPECT_EQ(wanted()->master->address, "10.0.0.9");
 }
 
-TEST_F(RoutesTest, GivenLagAtWork_WhenLookedAt_ThenTheNextLookIsSoon) {
-    EXPECT_EQ(s.plan().recheck, seconds(5));
-    lag(2, 600);
-    EXPECT_EQ(s.plan().recheck, seconds(1));
-    Report before, after;
-    EXPECT_FALSE(reads_may_change(before, after));
-    after.lag = milliseconds(600);
-    EXPECT_TRUE(reads_may_change(before, after));
-    before = after;
-    after.lag = milliseconds(60000);
-    EXPECT_FALSE(reads_may_change(before, after)) << "the looks of each second see that";
-    after.conflict = milliseconds(600);
-    EXPECT_TRUE(reads_may_change(before, after));
-}
-
 TEST_F(RoutesTest, GivenAnotherStrategy_WhenPublished_ThenConsumersReadItThere) {
     s.seen.spec.routing.strategy = Strategy::LeastConnections;
     s.seen.spec.routing.fallback_to_master = false;
@@ -222,6 +207,21 @@ TEST_F(RoutesTest, GivenNoHealthySlave_WhenFallbackIsOff_ThenReadsGoNowhereAndTh
               "further behind than spec.routing.maxLagMs (10000); orders-3: "
               "spec.routing.weights.slave2 is 0");
     EXPECT_TRUE(finding(s.plan(), "Ready")->holds) << "writes are as well as ever";
+}
+
+TEST_F(RoutesTest, GivenNoMasterForLong_WhenSlavesStandStill_ThenThoseThatWereReadyServeReads) {
+    lag(3, 60000);
+    s.publish();
+    s.seen.spec.failover.mode = FailoverMode::Manual;
+    s.postmaster_died(1);
+    s.fenced(1);
+    s.seen.master_failed_since = kNow - seconds(60);
+    lag(2, 60000);
+    lag(3, 120000);
+    const auto routes = wanted_routes(Facts(s.seen, s.policy, kNow));
+    EXPECT_FALSE(routes.master);
+    EXPECT_THAT(read_addresses(routes, s.seen.spec.routing), ElementsAre("10.0.0.2"));
+    EXPECT_EQ(routes.slaves[1].state, RouteState::Joining) << "it was out before";
 }
 
 TEST_F(RoutesTest, GivenSettingsThatAreLeftOut_WhenSeen_ThenAConditionSaysSoAndRoutesStand) {
