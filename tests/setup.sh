@@ -14,7 +14,7 @@ build_packages="build-essential g++ cmake ninja-build ccache pkg-config
     python3 python3-pytest python3-yaml python3-psycopg2 openssl procps"
 lab_packages="build-essential python3 containerd runc containernetworking-plugins buildah debootstrap
     conntrack socat nftables iproute2 procps openssl util-linux"
-check_packages="haproxy prometheus"
+check_packages="haproxy pgbouncer prometheus"
 bench_packages="python3-venv e2fsprogs"
 
 say() { echo "setup: $*" >&2; }

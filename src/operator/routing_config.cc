@@ -28,14 +28,13 @@ bool fits_line(const std::string& text) {
                         [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; });
 }
 
-// pgbouncer.ini: database names like SQL identifiers, values like SQL strings.
-std::string quoted(const std::string& text, char quote) {
-    std::string out(1, quote);
-    for (const char c : text) {
-        if (c == quote) out += quote;
-        out += c;
-    }
-    return out + quote;
+// pgbouncer.ini can't name other databases: its parser stops at a quoted name, whatever the manual
+// says (pgbouncer#971). The schema refuses them.
+bool fits_pgbouncer(const std::string& database) {
+    return std::all_of(database.begin(), database.end(), [](char c) {
+        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+               c == '_';
+    });
 }
 
 std::string service_section(const std::string& name, const std::vector<std::string>& hosts,
@@ -142,9 +141,8 @@ std::string pgbouncer_ini(const Cluster& cluster) {
     const ClusterSpec& spec = cluster.spec;
     const ClusterKey& key = cluster.key;
     const auto database = [&](const std::string& name, const std::string& service) {
-        return quoted(name, '"') + " = host=" + service_host(key, service) +
-               " port=" + std::to_string(kPostgresPort) + " dbname=" + quoted(spec.database, '\'') +
-               "\n";
+        return name + " = host=" + service_host(key, service) +
+               " port=" + std::to_string(kPostgresPort) + " dbname=" + spec.database + "\n";
     };
     const std::string& db = spec.database;
     return "; Written by Matriarch. userlist.txt is in the Secret " + app_secret(key.name) +
@@ -181,7 +179,8 @@ StringMap routing_data(const Cluster& cluster, const Routes& routes) {
     if (wanted(formats, "pg_service") && lines)
         out["pg_service.conf"] = pg_service_conf(cluster, routes);
     if (wanted(formats, "haproxy")) out["haproxy.cfg"] = haproxy_cfg(cluster, routes);
-    if (wanted(formats, "pgbouncer") && lines) out["pgbouncer.ini"] = pgbouncer_ini(cluster);
+    if (wanted(formats, "pgbouncer") && fits_pgbouncer(cluster.spec.database))
+        out["pgbouncer.ini"] = pgbouncer_ini(cluster);
     return out;
 }
 

@@ -222,16 +222,21 @@ TEST(Haproxy, GivenEachStrategy_WhenWritten_ThenItIsTheBalance) {
     }
 }
 
-TEST(PgBouncer, GivenAnOddDatabaseName_WhenWritten_ThenItIsQuoted) {
+TEST(PgBouncer, GivenADatabase_WhenWritten_ThenReadsAndWritesHaveNamesOfTheirOwn) {
+    const std::string config = pgbouncer_ini(orders_cluster());
+    for (const char* line : {"app = host=orders-master.shop.svc port=5432 dbname=app\n",
+                             "app_master = host=orders-master.shop.svc port=5432 dbname=app\n",
+                             "app_replica = host=orders-slaves.shop.svc port=5432 dbname=app\n",
+                             "pool_mode = transaction\n"})
+        EXPECT_NE(config.find(line), std::string::npos) << line << config;
+}
+
+TEST(PgBouncer, GivenANameThatItCannotRead_WhenRendered_ThenItsFileIsLeftOut) {
     Cluster cluster = orders_cluster();
-    cluster.spec.database = "o'dd \"db\"";
-    const std::string config = pgbouncer_ini(cluster);
-    EXPECT_NE(config.find("\"o'dd \"\"db\"\"_master\" = host=orders-master.shop.svc port=5432 "
-                          "dbname='o''dd \"db\"'\n"),
-              std::string::npos)
-        << config;
-    EXPECT_NE(config.find("_replica\" = host=orders-slaves.shop.svc"), std::string::npos);
-    EXPECT_NE(config.find("pool_mode = transaction"), std::string::npos);
+    for (const char* odd : {"o'dd", "\"db\"", "d b", "db;x", "shop-1"}) {
+        cluster.spec.database = odd;
+        EXPECT_FALSE(routing_data(cluster, orders_routes()).contains("pgbouncer.ini")) << odd;
+    }
 }
 
 }  // namespace
