@@ -142,7 +142,6 @@ void add_findings(const Facts& f, Plan& plan) {
     about_synchronous(f, plan);
     say(plan, about_storage(f));
     if (auto copies = about_copies(f)) say(plan, std::move(*copies));
-    if (auto reads = about_reads(f)) say(plan, std::move(*reads));
     const auto holds = [&](std::string_view type) {
         return std::any_of(plan.findings.begin(), plan.findings.end(),
                            [&](const Finding& x) { return x.type == type && x.holds; });
@@ -157,6 +156,8 @@ void add_findings(const Facts& f, Plan& plan) {
         say(plan, {"Ready", false, holds("MasterServing") ? "Degraded" : "NotServing", why});
         if (plan.phase.empty()) plan.phase = holds("MasterServing") ? "Degraded" : "NotServing";
     }
+    // Last: what keeps slaves from reads has been said of them.
+    if (auto reads = about_reads(f)) say(plan, std::move(*reads));
 }
 
 }  // namespace matriarch::decide

@@ -25,6 +25,13 @@ std::string why_not(const SlaveRoute& slave, const RoutingSpec& routing) {
     return "spec.routing.weights." + position_name(slave.position) + " is 0";
 }
 
+std::string where_instead(const Facts& f) {
+    if (!f.seen.spec.routing.fallback_to_master)
+        return "reads go nowhere, as spec.routing.fallbackToMaster is false: ";
+    return f.seen.published->master ? "reads go to the master: "
+                                    : "reads go nowhere until there is a master: ";
+}
+
 std::string joined(const std::vector<std::string>& texts) {
     std::string out;
     for (const auto& text : texts) out += (out.empty() ? "" : "; ") + text;
@@ -45,11 +52,7 @@ std::optional<Finding> about_reads(const Facts& f) {
             out.push_back(slave.instance.value + ": " + why_not(slave, routing));
     const auto all = f.seen.published->slaves.size();
     if (out.size() == all)
-        return Finding{type, false, "NoSlaveFit",
-                       (routing.fallback_to_master
-                            ? "reads go to the master: "
-                            : "reads go nowhere, as spec.routing.fallbackToMaster is false: ") +
-                           joined(out)};
+        return Finding{type, false, "NoSlaveFit", where_instead(f) + joined(out)};
     return Finding{type, true, out.empty() ? "ToAllSlaves" : "ToSomeSlaves",
                    "reads go to " + std::to_string(all - out.size()) + " of " +
                        std::to_string(all) + " slaves" + (out.empty() ? "" : "; " + joined(out))};

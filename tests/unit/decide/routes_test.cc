@@ -190,6 +190,9 @@ TEST_F(RoutesTest, GivenNoHealthySlave_WhenFallbackIsOn_ThenReadsGoToTheMasterAn
     EXPECT_THAT(read_addresses(*s.seen.published, routing), ElementsAre("10.0.0.1"));
     EXPECT_THAT(position_addresses(*s.seen.published, 1, routing), ElementsAre("10.0.0.1"));
     EXPECT_THAT(reads(), HasSubstr("-NoSlaveFit: reads go to the master: orders-2: does not"));
+    EXPECT_THAT(finding(s.plan(), "Ready")->message, Not(HasSubstr("reads go")));
+    s.seen.published->master.reset();
+    EXPECT_THAT(reads(), HasSubstr("-NoSlaveFit: reads go nowhere until there is a master: "));
     s.at(3).reachable = true;
     fit_for(3, seconds(10));
     s.publish();
