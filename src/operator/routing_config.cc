@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <numeric>
 
 #include "operator/env_keys.h"
 #include "operator/names.h"
@@ -14,6 +15,7 @@ namespace {
 
 // HAProxy's largest weight; ours go to 1000.
 constexpr int kMaxHaproxyWeight = 256;
+constexpr int kMaxRepeats = 4;  // of a host in PgBouncer's list
 
 std::string join(const std::vector<std::string>& items) {
     std::string out;
@@ -50,6 +52,35 @@ int weight_now(const RoutingSpec& routing, const Routes& routes, int position) {
     for (const SlaveRoute& slave : routes.slaves)
         if (slave.position == position && takes_reads(slave)) return slave.weight;
     return routing.weight_of(position);
+}
+
+// Of each position, so that the heaviest has `top`. A small weight is not no weight.
+std::vector<int> shares(const ClusterSpec& spec, const Routes& routes, int top) {
+    int heaviest = 1;
+    for (int n = 1; n <= spec.slaves; ++n) heaviest = std::max(heaviest, spec.routing.weight_of(n));
+    std::vector<int> out;
+    for (int n = 1; n <= spec.slaves; ++n) {
+        const int weight = weight_now(spec.routing, routes, n);
+        out.push_back(std::max(weight > 0 ? 1 : 0, weight * top / heaviest));
+    }
+    return out;
+}
+
+// PgBouncer takes the hosts of a list in turn, for each new connection to a server: one that stands
+// there twice gets twice as many. At random is what kube-proxy does behind one Service.
+std::string pooled_hosts(const Cluster& cluster, const Routes& routes) {
+    const ClusterKey& key = cluster.key;
+    const std::vector<int> all = shares(cluster.spec, routes, kMaxRepeats);
+    const int divisor =
+        std::accumulate(all.begin(), all.end(), 0, [](int a, int b) { return std::gcd(a, b); });
+    if (divisor == 0 || cluster.spec.routing.strategy == Strategy::Random)
+        return service_host(key, slaves_service(key.name));
+    std::vector<std::string> out;
+    for (int round = 0; round < kMaxRepeats / divisor; ++round)
+        for (std::size_t i = 0; i < all.size(); ++i)
+            if (round < all[i] / divisor)
+                out.push_back(service_host(key, slave_service(key.name, static_cast<int>(i) + 1)));
+    return join(out);
 }
 
 std::string_view balance(Strategy strategy) {
@@ -123,34 +154,31 @@ std::string haproxy_cfg(const Cluster& cluster, const Routes& routes) {
         key.name + "_master\n    bind :5000\n    server master " + master + "\n\nlisten " +
         key.name + "_replica\n    bind :5001\n    balance " +
         std::string(balance(spec.routing.strategy)) + "\n";
-    int heaviest = 1;
-    for (int n = 1; n <= spec.slaves; ++n) heaviest = std::max(heaviest, spec.routing.weight_of(n));
-    for (int n = 1; n <= spec.slaves; ++n) {
-        const int weight = weight_now(spec.routing, routes, n);
-        // A small weight is not no weight.
-        const int scaled = std::max(weight > 0 ? 1 : 0, weight * kMaxHaproxyWeight / heaviest);
-        out += "    server slave" + std::to_string(n) + " " +
-               service_host(key, slave_service(key.name, n)) + port + " weight " +
-               std::to_string(scaled) + "\n";
+    int position = 0;
+    for (const int share : shares(spec, routes, kMaxHaproxyWeight)) {
+        ++position;
+        out += "    server " + position_name(position) + " " +
+               service_host(key, slave_service(key.name, position)) + port + " weight " +
+               std::to_string(share) + "\n";
     }
     if (spec.routing.fallback_to_master) out += "    server master " + master + " backup\n";
     return out;
 }
 
-std::string pgbouncer_ini(const Cluster& cluster) {
+std::string pgbouncer_ini(const Cluster& cluster, const Routes& routes) {
     const ClusterSpec& spec = cluster.spec;
     const ClusterKey& key = cluster.key;
-    const auto database = [&](const std::string& name, const std::string& service) {
-        return name + " = host=" + service_host(key, service) +
-               " port=" + std::to_string(kPostgresPort) + " dbname=" + spec.database + "\n";
+    const std::string master = service_host(key, master_service(key.name));
+    const auto database = [&](const std::string& name, const std::string& host) {
+        return name + " = host=" + host + " port=" + std::to_string(kPostgresPort) +
+               " dbname=" + spec.database + "\n";
     };
     const std::string& db = spec.database;
     return "; Written by Matriarch. userlist.txt is in the Secret " + app_secret(key.name) +
            ".\n"
            "[databases]\n" +
-           database(db, master_service(key.name)) +
-           database(db + "_master", master_service(key.name)) +
-           database(db + "_replica", slaves_service(key.name)) +
+           database(db, master) + database(db + "_master", master) +
+           database(db + "_replica", pooled_hosts(cluster, routes)) +
            "\n[pgbouncer]\n"
            "listen_addr = *\n"
            "listen_port = " +
@@ -180,7 +208,7 @@ StringMap routing_data(const Cluster& cluster, const Routes& routes) {
         out["pg_service.conf"] = pg_service_conf(cluster, routes);
     if (wanted(formats, "haproxy")) out["haproxy.cfg"] = haproxy_cfg(cluster, routes);
     if (wanted(formats, "pgbouncer") && fits_pgbouncer(cluster.spec.database))
-        out["pgbouncer.ini"] = pgbouncer_ini(cluster);
+        out["pgbouncer.ini"] = pgbouncer_ini(cluster, routes);
     return out;
 }
 

@@ -22,7 +22,7 @@ nlohmann::json routing_config_map_object(const Cluster& cluster, const Routes& r
 // (libpq tries all hosts), and Services elsewhere.
 std::string pg_service_conf(const Cluster& cluster, const Routes& routes);
 std::string haproxy_cfg(const Cluster& cluster, const Routes& routes);
-std::string pgbouncer_ini(const Cluster& cluster);
+std::string pgbouncer_ini(const Cluster& cluster, const Routes& routes);
 
 // Pod names, for clients that try several hosts: the master, then slaves by position; for reads the
 // other way round. All of them, since a URI may be kept for long.

@@ -205,12 +205,13 @@ TEST(PgBouncerFile, GivenAnOddPassword_WhenItRuns_ThenItServesTheThreeDatabasesT
     const auto secret =
         merge_app_secret(cluster, {"a"}, {"a"}, "", {{"password", password}}, random);
     ASSERT_TRUE(secret.ok()) << secret.error().message();
-    const PgBouncer bouncer(pgbouncer_ini(cluster), secret->at("userlist.txt"));
+    const PgBouncer bouncer(pgbouncer_ini(cluster, routes_of(cluster)), secret->at("userlist.txt"));
     Options databases = bouncer.databases("app", password);
     databases.erase("pgbouncer");
-    EXPECT_EQ(databases, (Options{{"app", "orders-master.shop.svc 5432 app"},
-                                  {"app_master", "orders-master.shop.svc 5432 app"},
-                                  {"app_replica", "orders-slaves.shop.svc 5432 app"}}));
+    EXPECT_EQ(databases,
+              (Options{{"app", "orders-master.shop.svc 5432 app"},
+                       {"app_master", "orders-master.shop.svc 5432 app"},
+                       {"app_replica", "orders-slave1.shop.svc,orders-slave2.shop.svc 5432 app"}}));
 }
 
 TEST(Libpq, GivenTheServiceFile_WhenItReadsIt_ThenEachServiceIsWhatItsNameSays) {

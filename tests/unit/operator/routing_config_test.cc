@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <regex>
 #include <set>
 
 #include "object_fixtures.h"
@@ -223,12 +224,36 @@ TEST(Haproxy, GivenEachStrategy_WhenWritten_ThenItIsTheBalance) {
 }
 
 TEST(PgBouncer, GivenADatabase_WhenWritten_ThenReadsAndWritesHaveNamesOfTheirOwn) {
-    const std::string config = pgbouncer_ini(orders_cluster());
-    for (const char* line : {"app = host=orders-master.shop.svc port=5432 dbname=app\n",
-                             "app_master = host=orders-master.shop.svc port=5432 dbname=app\n",
-                             "app_replica = host=orders-slaves.shop.svc port=5432 dbname=app\n",
-                             "pool_mode = transaction\n"})
+    const std::string config = pgbouncer_ini(orders_cluster(), orders_routes());
+    for (const char* line :
+         {"app = host=orders-master.shop.svc port=5432 dbname=app\n",
+          "app_master = host=orders-master.shop.svc port=5432 dbname=app\n",
+          "app_replica = host=orders-slave1.shop.svc,orders-slave2.shop.svc port=5432 "
+          "dbname=app\n",
+          "pool_mode = transaction\n"})
         EXPECT_NE(config.find(line), std::string::npos) << line << config;
+}
+
+TEST(PgBouncer, GivenWeightsAndStrategies_WhenWritten_ThenItsListOfHostsSaysThem) {
+    Cluster cluster = orders_cluster();
+    Routes routes = orders_routes();
+    const auto hosts = [&] {
+        const std::string config = pgbouncer_ini(cluster, routes);
+        const auto from = config.find("app_replica = host=") + 19;
+        return std::regex_replace(config.substr(from, config.find(" port=", from) - from),
+                                  std::regex("orders-|[.]shop[.]svc"), "");
+    };
+    EXPECT_EQ(hosts(), "slave1,slave2");
+    routes.slaves[1].weight = 50;
+    EXPECT_EQ(hosts(), "slave1,slave2,slave1") << "the one that lags gets less";
+    cluster.spec.routing.strategy = Strategy::Random;
+    EXPECT_EQ(hosts(), "slaves");
+    cluster.spec.routing.strategy = Strategy::LeastConnections;
+    cluster.spec.routing.weights = {{"slave1", 0}};
+    routes.slaves[0].weight = 0;
+    EXPECT_EQ(hosts(), "slave2") << "never slave1";
+    cluster.spec.slaves = 0;
+    EXPECT_EQ(hosts(), "slaves");
 }
 
 TEST(PgBouncer, GivenANameThatItCannotRead_WhenRendered_ThenItsFileIsLeftOut) {
