@@ -2,8 +2,8 @@
 # Installs what the project needs on Debian 12: tests/setup.sh [build|lab|all|bench]
 #   build  compilers, libraries and PostgreSQL: to build, and to run unit and integration tests
 #   lab    what the local Kubernetes of tests/lab needs
-#   all    both
-#   bench  both, and what the benchmark's peer is installed with
+#   all    both, and the programs that check what is made for them
+#   bench  all, and what the benchmark's peer is installed with
 # Can be repeated: takes a moment when nothing is missing.
 set -eu
 
@@ -14,6 +14,7 @@ build_packages="build-essential g++ cmake ninja-build ccache pkg-config
     python3 python3-pytest python3-yaml python3-psycopg2 openssl procps"
 lab_packages="build-essential python3 containerd runc containernetworking-plugins buildah debootstrap
     conntrack socat nftables iproute2 procps openssl util-linux"
+check_packages="haproxy pgbouncer prometheus"
 bench_packages="python3-venv e2fsprogs"
 
 say() { echo "setup: $*" >&2; }
@@ -103,8 +104,8 @@ group=${1:-all}
 case $group in
     build) install_packages "$build_packages" ;;
     lab) install_packages "$lab_packages" ;;
-    all) install_packages "$build_packages $lab_packages" ;;
-    bench) install_packages "$build_packages $lab_packages $bench_packages" ;;
+    all) install_packages "$build_packages $lab_packages $check_packages" ;;
+    bench) install_packages "$build_packages $lab_packages $check_packages $bench_packages" ;;
     *)
         say "unknown group '$group'; use build, lab, all or bench"
         exit 2

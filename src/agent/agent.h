@@ -17,6 +17,7 @@
 #include "agent/gate.h"
 #include "agent/instance.h"
 #include "agent/mandate.h"
+#include "agent/replay_lag.h"
 #include "agent/state.h"
 #include "agent/ways.h"
 #include "base/random.h"
@@ -135,6 +136,7 @@ class Agent {
     void publish();
     PostgresState postgres_state() const;
     void fill_server(Report& report) const;
+    void note_replay(const postgres::ServerStatus& status, TimePoint now);
     void note_sync(TimePoint asked_at);
 
     Settings settings_;
@@ -177,7 +179,9 @@ class Agent {
     std::uint64_t generation_ = 0;  // of the run that is on
     std::optional<ConfigFiles> written_;
     postgres::ServerConfig written_server_;
-    std::optional<TimePoint> last_sample_, last_stream_, silent_since_;
+    std::optional<TimePoint> last_sample_, silent_since_;
+    ReplayLag replay_lag_;
+    std::optional<TimePoint> replay_waits_since_;
     Lsn last_flush_;
     Timeline last_timeline_;
     // Whom commits wait for, since the server is known to have loaded it.

@@ -85,6 +85,8 @@ void Agent::postgres_is_off() {
     last_sample_.reset();
     checkpoint_due_.reset();
     silent_since_.reset();
+    replay_lag_.restart();
+    replay_waits_since_.reset();
     sync_in_force_.reset();
     instance_.pace(Pace::Normal);
 }
@@ -284,7 +286,7 @@ void Agent::on_event(Probed& event) {
         slots_due_ = now;
         checkpoint_due_ = now + kCheckpointAfter;
     }
-    if (status.receiving) last_stream_ = now;
+    if (status.in_recovery) note_replay(status, now);
     const Lsn flush =
         status.in_recovery ? std::max(status.received, status.replayed) : status.flushed;
     if (flush.known() && flush != last_flush_) {
@@ -324,6 +326,15 @@ void Agent::note_opening() {
     next.opening = {timeline, by};
     next.promotes = EpochId();
     (void)save(std::move(next), "who opened the timeline");
+}
+
+void Agent::note_replay(const postgres::ServerStatus& s, TimePoint now) {
+    replay_lag_.sample(
+        {s.receiving, std::max(s.received, s.upstream_end), s.replayed, s.commit_age}, now);
+    if (!s.replay_waits)
+        replay_waits_since_.reset();
+    else if (!replay_waits_since_)
+        replay_waits_since_ = now;
 }
 
 void Agent::note_sync(TimePoint asked_at) {

@@ -27,7 +27,7 @@ Report essence(Report r) {
     r.sequence = 0;
     r.clock_reading = milliseconds(0);
     r.written = r.flushed = r.received = r.replayed = Lsn();
-    r.lag = milliseconds(0);
+    r.lag = r.conflict = milliseconds(0);
     r.memory = r.volume_free = r.wal_size = Bytes();
     r.mandate_left = r.promised = r.stream_age = milliseconds(0);
     for (auto& stream : r.streams) stream.sent = stream.flush = stream.replay = Lsn();
@@ -112,10 +112,9 @@ void Agent::fill_server(Report& r) const {
         r.sync_since = sync_in_force_->since;
     }
     if (s.in_recovery) {
-        r.lag = s.lag;
-        // Without a stream nothing is known to be behind; the time since then is.
-        if (!s.receiving && last_stream_)
-            r.lag = std::max(r.lag, std::chrono::duration_cast<milliseconds>(now - *last_stream_));
+        r.lag = replay_lag_.at(now);
+        if (replay_waits_since_)
+            r.conflict = std::chrono::duration_cast<milliseconds>(now - *replay_waits_since_);
     }
     const bool sampled = last_sample_ && now - *last_sample_ < kSampleStale;
     if (!sampled) return;

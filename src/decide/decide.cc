@@ -46,6 +46,7 @@ Plan decide(const Observation& observation, const Policy& policy, TimePoint now)
     }
     if (observation.deleting || plan.uninformed) return plan;
     if (facts.record != nullptr) plan.granting = granting(facts, plan);
+    watch_slaves(facts, plan);
     compare_routes(facts, plan);
     add_findings(facts, plan);
     return plan;

@@ -49,6 +49,8 @@ struct InstanceView {
     std::optional<SentOrder> configured;  // the last Configure
     // When the master last streamed to it while its agent answered, as far as we have watched.
     std::optional<TimePoint> streamed_at;
+    // Since when each look has found it fit for reads (Plan::fit_for_reads), kept by the shell.
+    std::optional<TimePoint> fit_since;
 };
 
 // What a mandate may still last on, as moments of this operator's own clock. Absent: it did not

@@ -105,6 +105,7 @@ void plain_members(Report_& r, Io&& io) {
     io("upstream", r.upstream);
     io("syncSince", r.sync_since);
     io("lagMs", r.lag);
+    io("conflictMs", r.conflict);
     io("serverVersion", r.server_version_num);
     io("configHash", r.config_hash);
     io("restartPending", r.restart_pending);

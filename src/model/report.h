@@ -134,6 +134,8 @@ struct Report {
     std::chrono::milliseconds disk_stalled{0};
     InstanceName upstream;             // where from
     std::chrono::milliseconds lag{0};  // replay lag by time; 0 when caught up
+    // For so long replay has waited for queries on this slave, which it conflicts with.
+    std::chrono::milliseconds conflict{0};
     std::vector<StreamView> streams;
     std::vector<SlotView> slots;
     std::optional<SyncRule> sync;  // that the server is known to have loaded ...

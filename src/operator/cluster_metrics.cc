@@ -25,7 +25,7 @@ class Writer {
     std::vector<Sample>& out_;
 };
 
-// Takes reads by the published routes.
+// Fit for reads by the published routes, whatever its weight.
 bool healthy(const std::optional<Routes>& routes, const std::string& instance) {
     return routes && std::any_of(routes->slaves.begin(), routes->slaves.end(), [&](const auto& s) {
                return s.instance.value == instance && s.state == RouteState::Ready;
@@ -34,7 +34,7 @@ bool healthy(const std::optional<Routes>& routes, const std::string& instance) {
 
 void slave(Writer& w, const MemberStatus& m, const std::optional<Routes>& routes) {
     const Labels replica{{"replica", m.name}};
-    w.gauge("db_replica_health", "1 while this slave takes reads.", healthy(routes, m.name),
+    w.gauge("db_replica_health", "1 while this slave is fit for reads.", healthy(routes, m.name),
             replica);
     w.gauge("postgresql_replica_up", "1 while this slave runs and streams.", m.ready, replica);
     if (!m.lag_ms) return;  // of a silent one nothing is known

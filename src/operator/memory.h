@@ -56,7 +56,7 @@ struct ClusterMemory {
     TimePoint node_asked{};
     std::optional<TimePoint> epoch_since;    // of the record's epoch: its first sight
     std::optional<TimePoint> serving_since;  // of the epoch that was seen serving last
-    std::map<InstanceName, TimePoint> streamed_at;
+    std::map<InstanceName, TimePoint> streamed_at, fit_since;
     std::shared_ptr<SentOrders> orders = std::make_shared<SentOrders>();
     std::optional<ChangeUnderWay> change;
     std::vector<ChangeOfMaster> history;  // what status may not show yet, newest first
@@ -82,6 +82,8 @@ struct ClusterMemory {
     void note_ttl(const std::optional<Report>& master, TimePoint now);
     // Which slaves the master streams to, at this look.
     void note_streams(decide::Observation& seen, TimePoint now);
+    // Which slaves are fit for reads, at this look.
+    void note_fit(const std::vector<InstanceName>& fit, TimePoint now);
 
   private:
     Term term_;

@@ -183,6 +183,7 @@ Result<Duration> Reconciler::look(Look& look) {
         if (!applied) return applied.error();
         return *applied ? plan.recheck : kObserveAgain;
     }
+    memory.note_fit(plan.fit_for_reads, now);
     // Before any step: who is to be closed out must get no grant after that write.
     world_.agents.grant(cluster.key, plan.granting);
     if (plan.term_needed) world_.raise_term(*plan.term_needed);

@@ -10,6 +10,7 @@ namespace {
 
 // What a thawed server may still do until the warden is scheduled: the stated limit.
 constexpr Duration kThawLimit = milliseconds(60);
+constexpr Duration kPace = milliseconds(950);  // a second of a clock that may run fast
 constexpr Duration kLively = seconds(2);
 constexpr std::uint64_t kRowBytes = 200;
 
@@ -139,6 +140,7 @@ void Checks::routes_changed(const Json& map) {
     const auto stamp = [](const Routes& r) { return std::pair(r.epoch, r.sequence); };
     if (before && stamp(*routes) < stamp(*before))
         world_.violate("INV-4", "the routes' stamp fell");
+    check_pace(before, *routes);
     if (before && before->master == routes->master) return;
     world_.tell("api",
                 "write route: " + (routes->master ? routes->master->instance.value : "none") +
@@ -151,6 +153,14 @@ void Checks::routes_changed(const Json& map) {
     const Postgres& server = container->postgres();
     if (server.takes_sessions() && !server.serves_as_master())
         world_.violate("INV-4", "the write route names a slave");
+}
+
+// Lag and states are news once a second; only a master is in a hurry.
+void Checks::check_pace(const std::optional<Routes>& before, const Routes& routes) {
+    const TimePoint last = std::exchange(routes_written_, world_.now());
+    if (!before || before->epoch != routes.epoch || before->master != routes.master) return;
+    if (before->sequence != routes.sequence && world_.now() - last < kPace)
+        world_.violate("pace", "routes are written twice within a second");
 }
 
 // --- INV-5 ------------------------------------------------------------------------------------

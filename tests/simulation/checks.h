@@ -54,6 +54,7 @@ class Checks final : public Witness {
     void changed(const std::string& plural, const Json* before, const Json* after);
     void record_changed(const Json* after);
     void routes_changed(const Json& map);
+    void check_pace(const std::optional<Routes>& before, const Routes& routes);
     void reports_changed(const Json& cluster);
     void count_lost(const AuthorityRecord& serving);
     std::string why_not_its_right(const Postgres& server) const;
@@ -64,6 +65,7 @@ class Checks final : public Witness {
     Kubelet* kubelet_ = nullptr;
     std::optional<AuthorityRecord> record_;
     std::optional<Routes> routes_;
+    TimePoint routes_written_{};
     std::vector<Acknowledged> book_;
     std::set<Epoch> served_;  // epochs that were verified
     TimePoint last_acknowledged_;
