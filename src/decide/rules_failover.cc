@@ -109,6 +109,7 @@ Order promote(const Facts& f) {
 // Slaves stand still, or had their time to.
 // While an expiry is waited for they promise the old master nothing any more.
 bool receivers_are_down(const Facts& f, Plan& plan) {
+    if (mutant("receivers_stay")) return true;
     bool down = true;
     for (const auto* slave : f.others) {
         if (!may_take_over(f, *slave)) continue;
@@ -133,7 +134,7 @@ AuthorityRecord succeed(const Facts& f, const Candidate& winner, ProofKind proof
     r.holder = winner.instance->name;
     r.holder_pod = winner.instance->pod;
     r.holder_node = winner.instance->node;
-    r.epoch = Epoch(r.epoch.value + 1);
+    if (!mutant("same_epoch_again")) r.epoch = Epoch(r.epoch.value + 1);
     r.epoch_id = f.seen.fresh_id;
     r.term = f.seen.term;
     r.ttl = f.seen.spec.failover.mandate;
@@ -192,6 +193,7 @@ bool end_is_looked_for(const Facts& f) {
     const Report& report = *f.master->report;
     const bool over = report.fence_confirmed || report.end_of_wal.known() ||
                       report.state == PostgresState::Running;
+    if (mutant("end_not_waited_for")) return false;
     const auto& since = f.seen.master_failed_since;
     return !over && (!since || f.now - *since < f.seen.spec.failover.rescue);
 }

@@ -225,6 +225,15 @@ void ApiServer::erase(const std::string& plural, const std::string& key) {
     for (const auto& observer : observers_) observer(plural, before.get(), nullptr);
 }
 
+std::vector<std::pair<std::string, std::string>> ApiServer::owned_by(const std::string& uid) const {
+    std::vector<std::pair<std::string, std::string>> out;
+    for (const auto& [plural, kind] : kinds_)
+        for (const auto& [key, object] : kind.objects)
+            for (const auto& owner : object->at("metadata").value("ownerReferences", Json::array()))
+                if (owner.value("uid", "") == uid) out.emplace_back(plural, key);
+    return out;
+}
+
 void ApiServer::note(const std::string& plural, const char* type,
                      std::shared_ptr<const Json> object) {
     Kind& kind = kinds_[plural];

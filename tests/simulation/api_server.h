@@ -49,6 +49,8 @@ class ApiServer {
     const Json* find(const std::string& plural, const std::string& key) const;
     void put(const std::string& plural, Json object);
     void erase(const std::string& plural, const std::string& key);
+    // (plural, key) of the objects that have this owner.
+    std::vector<std::pair<std::string, std::string>> owned_by(const std::string& uid) const;
 
   private:
     struct Path {
