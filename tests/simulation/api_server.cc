@@ -252,6 +252,26 @@ void ApiServer::compact() {
     }
 }
 
+ApiServer::Backup ApiServer::back_up() const {
+    Backup out;
+    for (const char* plural :
+         {"leases", "configmaps", "secrets", "services", "endpointslices", "postgresclusters"})
+        if (const auto kind = kinds_.find(plural); kind != kinds_.end())
+            out[plural] = kind->second.objects;
+    return out;
+}
+
+void ApiServer::restore(const Backup& backup) {
+    version_ += kHistory;
+    for (const auto& [plural, objects] : backup) {
+        kinds_[plural].objects = objects;
+        for (const auto& [key, object] : objects)
+            for (const auto& observer : observers_) observer(plural, nullptr, object.get());
+    }
+    compact();
+    for (const auto& [plural, objects] : backup) event_(plural);
+}
+
 // --- watches ----------------------------------------------------------------------------------
 
 kube::Response ApiServer::begin(const kube::Request& request, Watch& watch) const {

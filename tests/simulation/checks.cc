@@ -107,13 +107,15 @@ void Checks::changed(const std::string& plural, const Json*, const Json* after) 
 void Checks::record_changed(const Json* after) {
     const auto record = record_from_lease(*after);
     if (!record) return world_.violate("record", record.error().message());
+    if (restored_ && record_ && record->epoch < record_->epoch) return;
     const auto before = std::exchange(record_, *record);
     const bool news = !before || before->epoch != record->epoch || before->phase != record->phase ||
                       before->holder_pod != record->holder_pod || before->term != record->term;
     if (!news) return;
     world_.tell("api", describe(*record));
     if (before && record->epoch < before->epoch) world_.violate("record", "the epoch fell");
-    if (before && record->term < before->term) world_.violate("record", "the term fell");
+    if (before && record->term < before->term && !restored_)
+        world_.violate("record", "the term fell");
     const bool same_epoch = before && before->epoch == record->epoch;
     if (same_epoch && !before->system_identifier.empty() &&
         (before->holder != record->holder || before->holder_pod != record->holder_pod ||
@@ -135,8 +137,9 @@ void Checks::routes_changed(const Json& map) {
     if (data == map.end() || !data->contains("routes.json")) return;
     const auto routes = routes_from_json((*data)["routes.json"].get<std::string>());
     if (!routes) return world_.violate("INV-4", routes.error().message());
-    const auto before = std::exchange(routes_, *routes);
     const auto stamp = [](const Routes& r) { return std::pair(r.epoch, r.sequence); };
+    if (restored_ && routes_ && stamp(*routes) < stamp(*routes_)) return;
+    const auto before = std::exchange(routes_, *routes);
     if (before && stamp(*routes) < stamp(*before))
         world_.violate("INV-4", "the routes' stamp fell");
     if (before && before->master == routes->master) return;

@@ -51,6 +51,8 @@ class Checks final : public Witness {
     // The clock of this host runs beyond the limit: as master it gets no grants, so that nobody
     // becomes a candidate.
     void expect_no_grants(HostId odd) { odd_host_ = odd; }
+    // The API says again what it said earlier: what came after stays true, until it says more.
+    void note_restore() { restored_ = true; }
     // What the operator writes now belongs to nobody.
     void note_deletion() { deleted_ = true; }
 
@@ -80,7 +82,7 @@ class Checks final : public Witness {
     std::map<Epoch, std::uint64_t> lost_;  // bytes, by the epoch that began without them
     std::map<Epoch, std::optional<std::int64_t>> reported_;
     std::size_t slaves_ = 0;  // as the spec says
-    bool loss_forbidden_ = false, initialized_ = false, deleted_ = false;
+    bool loss_forbidden_ = false, initialized_ = false, deleted_ = false, restored_ = false;
     std::optional<HostId> odd_host_;
 };
 

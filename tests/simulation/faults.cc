@@ -76,6 +76,7 @@ const std::vector<Faults::Fault> Faults::kFaults = {
     {"answers lost", Profile::Operator, 3, seconds(15), &Faults::lost_answers},
     {"old watches", Profile::Operator, 2, seconds(15), &Faults::old_watches},
     {"compaction", Profile::Operator, 1, milliseconds(1), &Faults::compaction},
+    {"backup restored", Profile::Restore, 6, seconds(40), &Faults::restore_backup},
     {"operator killed", Profile::Operator, 3, milliseconds(1), &Faults::kill_operator},
     {"operator killed at a step", Profile::Operator, 4, milliseconds(1),
      &Faults::kill_operator_at_step},
@@ -94,6 +95,7 @@ constexpr std::pair<std::string_view, Profile> kProfiles[] = {
     {"all", Profile::All},         {"postgres", Profile::PostgresOnly},
     {"network", Profile::Network}, {"operator", Profile::Operator},
     {"spec", Profile::Spec},       {"clocks", Profile::Clocks},
+    {"restore", Profile::Restore},
 };
 
 }  // namespace
@@ -149,8 +151,8 @@ void Faults::heal_all() {
 const Faults::Fault& Faults::choose() {
     // PostgreSQL's death belongs to every profile: without it nothing else matters much.
     const auto fits = [this](const Fault& f) {
-        return profile_ == Profile::All || f.profile == profile_ ||
-               f.profile == Profile::PostgresOnly;
+        return (profile_ == Profile::All && f.profile != Profile::Restore) ||
+               f.profile == profile_ || f.profile == Profile::PostgresOnly;
     };
     int total = 0;
     for (const auto& fault : kFaults) total += fits(fault) ? fault.weight : 0;

@@ -60,9 +60,9 @@ struct Surroundings {
     HostId api_host, client_host;
 };
 
-// What a seed is about; All has every fault of the others. In Clocks one clock runs beyond the
-// limit.
-enum class Profile { All, PostgresOnly, Network, Operator, Spec, Clocks };
+// What a seed is about; All has every fault of the others but Restore's. In Clocks one clock runs
+// beyond the limit.
+enum class Profile { All, PostgresOnly, Network, Operator, Spec, Clocks, Restore };
 std::optional<Profile> profile_of(std::string_view name);
 std::string profile_names();
 
@@ -133,6 +133,7 @@ class Faults {
     Heal lost_answers();
     Heal old_watches();
     Heal compaction();
+    Heal restore_backup();
     Heal kill_operator();
     Heal kill_operator_at_step();
     Heal freeze_operator();

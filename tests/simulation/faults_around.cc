@@ -85,6 +85,15 @@ Faults::Heal Faults::compaction() {
     return {};
 }
 
+Faults::Heal Faults::restore_backup() {
+    tell("the API is backed up, to be restored later");
+    auto backup = std::make_shared<ApiServer::Backup>(around_.api.back_up());
+    return [this, backup] {
+        around_.checks.note_restore();
+        around_.api.restore(*backup);
+    };
+}
+
 Faults::Heal Faults::kill_operator() {
     const auto i = leader();
     tell("operator-" + std::to_string(i + 1) + " is killed");

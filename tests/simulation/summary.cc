@@ -79,6 +79,7 @@ void print(const Total& total, unsigned jobs) {
             printf("  %-36s %llu\n", name.c_str(), number(count));
     print_broken(total);
     printf("%zu of %llu seeds broken\n", total.broken.size(), number(total.seeds));
+    fflush(stdout);
 }
 
 }  // namespace matriarch::sim

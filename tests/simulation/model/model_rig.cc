@@ -34,6 +34,7 @@ class ModelRig final : public Rig, public Neighbours {
         keep_slots(from);
         agent::CloneJob job;
         job.upstream = upstream(from);
+        job.slot = name;
         run(name, job);
     }
     void rewind(const std::string& name, const std::string& from) override {
@@ -100,8 +101,8 @@ class ModelRig final : public Rig, public Neighbours {
         Instance& i = found->second;
         if (!made) return i;
         i.agent = std::make_shared<Process>(world_);
-        Place place{world_,  net_,    net_.add(name), name,   InstanceName(name),
-                    PodUid(), i.volume, *this,         nobody_};
+        Place place{world_,   net_,     net_.add(name), name,   InstanceName(name),
+                    PodUid(), i.volume, *this,          nobody_};
         i.postgres = std::make_unique<Postgres>(std::move(place), i.agent, [this](agent::Event e) {
             if (std::holds_alternative<agent::JobEnded>(e)) ended_ = true;
         });
@@ -115,7 +116,8 @@ class ModelRig final : public Rig, public Neighbours {
     template <class Condition>
     bool until(Condition condition) {
         const TimePoint end = world_.now() + kPatience;
-        while (!condition() && world_.now() < end) world_.run_until(world_.now() + milliseconds(10));
+        while (!condition() && world_.now() < end)
+            world_.run_until(world_.now() + milliseconds(10));
         return condition();
     }
     void run(const std::string& name, agent::Job job) {

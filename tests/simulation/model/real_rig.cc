@@ -41,6 +41,7 @@ class RealRig final : public Rig {
         configure(name);
     }
     void rewind(const std::string& name, const std::string& from) override {
+        (void)shell("rm -f " + data(name) + "/standby.signal");  // else it can't finish recovery
         must("pg_rewind --no-sync -D " + data(name) + " --source-server '" + conninfo(from) + "'");
         configure(name);
     }
@@ -49,8 +50,9 @@ class RealRig final : public Rig {
         sql(name, "create table if not exists rows (n int)");
     }
     void start_as_slave(const std::string& name, const std::string& upstream) override {
-        (void)shell("psql -Atq -d '" + conninfo(upstream) + "' -c \"select pg_create_physical_replication_slot('" +
-                    name + "', true)\" 2>/dev/null");
+        (void)shell("psql -Atq -d '" + conninfo(upstream) +
+                    "' -c \"select pg_create_physical_replication_slot('" + name +
+                    "', true)\" 2>/dev/null");
         append(name, "primary_conninfo = '" + conninfo(upstream) + " application_name=" + name +
                          "'\nprimary_slot_name = '" + name + "'");
         (void)shell("touch " + data(name) + "/standby.signal");
@@ -87,11 +89,14 @@ class RealRig final : public Rig {
     }
     bool follows(const std::string& name, const std::string& upstream) override {
         const auto end = std::chrono::steady_clock::now() + kPatience;
-        const std::string own = "select coalesce(pg_last_wal_replay_lsn(), '0/0') from "
-                                "pg_stat_wal_receiver where status = 'streaming' and "
-                                "sender_port = " + std::to_string(ports_.at(upstream));
-        const char* theirs = "select case when pg_is_in_recovery() then pg_last_wal_replay_lsn() "
-                             "else pg_current_wal_lsn() end";
+        const std::string own =
+            "select coalesce(pg_last_wal_replay_lsn(), '0/0') from "
+            "pg_stat_wal_receiver where status = 'streaming' and "
+            "sender_port = " +
+            std::to_string(ports_.at(upstream));
+        const char* theirs =
+            "select case when pg_is_in_recovery() then pg_last_wal_replay_lsn() "
+            "else pg_current_wal_lsn() end";
         while (std::chrono::steady_clock::now() < end) {
             const auto there = sql(upstream, theirs);
             if (!there.empty() && sql(name, own) == there) return true;
@@ -113,8 +118,10 @@ class RealRig final : public Rig {
     static int shell(const std::string& command, std::string* out = nullptr) {
         const std::string path = std::string("PATH=") + kPrograms + ":$PATH; ";
         std::string quoted;
-        for (const char c : path + command) quoted += c == '\'' ? std::string("'\\''") : std::string(1, c);
-        const std::string as = geteuid() == 0 ? "setpriv --reuid postgres --regid postgres --clear-groups " : "";
+        for (const char c : path + command)
+            quoted += c == '\'' ? std::string("'\\''") : std::string(1, c);
+        const std::string as =
+            geteuid() == 0 ? "setpriv --reuid postgres --regid postgres --clear-groups " : "";
         FILE* pipe = popen(("cd /; " + as + "sh -c '" + quoted + "' </dev/null 2>&1").c_str(), "r");
         if (pipe == nullptr) return -1;
         std::array<char, 512> buffer{};
@@ -128,7 +135,8 @@ class RealRig final : public Rig {
     }
     std::string sql(const std::string& name, const std::string& query) const {
         std::string out;
-        if (shell("psql -Atq -d '" + conninfo(name) + "' -c \"" + query + "\"", &out) != 0) return "";
+        if (shell("psql -Atq -d '" + conninfo(name) + "' -c \"" + query + "\"", &out) != 0)
+            return "";
         while (!out.empty() && out.back() == '\n') out.pop_back();
         return out;
     }
@@ -136,7 +144,8 @@ class RealRig final : public Rig {
         must("echo \"" + lines + "\" >> " + data(name) + "/postgresql.auto.conf");
     }
     void configure(const std::string& name) {
-        const int port = ports_.try_emplace(name, 6000 + static_cast<int>(ports_.size())).first->second;
+        const int port =
+            ports_.try_emplace(name, 6000 + static_cast<int>(ports_.size())).first->second;
         append(name, "port = " + std::to_string(port) + "\nunix_socket_directories = '" +
                          root_.string() + "'\nlisten_addresses = ''\nfsync = off\n" +
                          "wal_retrieve_retry_interval = '100ms'\nwal_log_hints = on\n" +

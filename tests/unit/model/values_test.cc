@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "model/config.h"
 #include "model/ids.h"
 #include "model/spec.h"
 
@@ -79,6 +80,20 @@ TEST(Spec, GivenSettingsThatContradict_WhenParsed_ThenFieldAndLimitAreNamed) {
             problem(("{\"failover\": {\"mandateSeconds\": " + std::string(seconds) + "}}").c_str()),
             "spec.failover.mandateSeconds is " + std::string(seconds) +
                 " and must be from 2 to 30");
+}
+
+TEST(InstanceConfig, GivenTheSameWordsInOtherPlaces_WhenHashed_ThenTheHashesDiffer) {
+    InstanceConfig one;
+    one.parameters = {{"work_mem", "8MB"}};
+    one.hba = {"a", "b"};
+    std::vector<InstanceConfig> others(5, one);
+    others[0].parameters.swap(others[0].master_parameters);
+    others[1].hba.swap(others[1].slots);
+    others[2].hba = {"ab"};
+    others[3].hba = {"b", "a"};
+    others[4].roles.push_back({"app", "", false, true});
+    for (const auto& other : others) EXPECT_NE(other.hash(), one.hash());
+    EXPECT_EQ(InstanceConfig(one).hash(), one.hash());
 }
 
 }  // namespace
