@@ -34,11 +34,12 @@ e2e: ## Run the tests on three real nodes: Helm install, faults (MATRIARCH_KEEP=
 	@tests/setup.sh all
 	@$(PYTHON) $(TOOLS)/run_tests.py e2e
 
-simulate: ## Simulate faults from seeds (SEEDS=1000 FROM=1 PROFILE=network), or tell one story (SEED=42)
+simulate: ## Simulate faults from seeds (SEEDS=1000 FROM=1 PROFILE=network FOREVER=1), or tell one story (SEED=42)
 	@tests/setup.sh build
 	@$(TOOLS)/build.sh $(PRESET) $(JOBS) simulate
-	@build/$(PRESET)/tests/simulation/simulate $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),1000)) \
-		$(if $(FROM),--from $(FROM)) $(if $(PROFILE),--profile $(PROFILE)) --jobs $(JOBS)
+	@build/$(PRESET)/tests/simulation/simulate --jobs $(JOBS) \
+		$(if $(SEED),--seed $(SEED),$(if $(FOREVER),--forever,--seeds $(or $(SEEDS),1000))) \
+		$(if $(WITHOUT),--without $(WITHOUT)) $(if $(FROM),--from $(FROM)) $(if $(PROFILE),--profile $(PROFILE))
 
 simulate-mutants: ## Switch on one fault of the protocol after the other: each must be found (SEEDS=200 MUTANT=name)
 	@tests/setup.sh build

@@ -132,7 +132,10 @@ class Agent {
     void measure();
     void note_rejoined(RejoinedBy way, Bytes diverged);
     JobId begin_job(Job job);
-    ConfigFiles render(Role role_if_off, bool starting, postgres::ServerConfig* server) const;
+    postgres::ServerConfig wanted_server(std::optional<Role> starts_as) const;
+    ConfigFiles render(const postgres::ServerConfig& server) const;
+    void wrote(postgres::ServerConfig server);
+    std::string config_hash() const;
     void publish();
     PostgresState postgres_state() const;
     void fill_server(Report& report) const;
@@ -176,8 +179,8 @@ class Agent {
     bool was_master_ = false;     // of the last run
     std::string end_of_last_run_;
 
-    std::uint64_t generation_ = 0;  // of the run that is on
-    std::optional<ConfigFiles> written_;
+    std::uint64_t generation_ = 0;             // of the run that is on
+    std::optional<std::string> written_hash_;  // of the configuration that the files were made of
     postgres::ServerConfig written_server_;
     std::optional<TimePoint> last_sample_, silent_since_;
     ReplayLag replay_lag_;
@@ -201,6 +204,7 @@ class Agent {
     std::optional<SideJob> measuring_;
     TimePoint measure_due_;
     VolumeFacts volume_;
+    Bytes memory_;  // our own
     std::vector<ParameterTrouble> parameter_troubles_;
     TimePoint slots_due_, reconcile_due_;
     std::optional<TimePoint> checkpoint_due_;  // after a promotion

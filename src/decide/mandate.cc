@@ -120,10 +120,12 @@ namespace {
 
 std::string why_no_full_member(const Facts& f, const InstanceView& instance) {
     const auto* member = f.record->candidates.find(instance.pod);
-    if (member == nullptr || member->membership != Membership::Full)
+    const bool full = member != nullptr && member->membership == Membership::Full;
+    if (!full && !mutant("anybody_after_expiry"))
         return "its pod is no full member of the candidate set, so the old master never needed its "
                "promise";
     const Report& report = *instance.report;
+    if (mutant("promise_not_kept")) return "";
     if (report.withheld < f.record->epoch) return "it may still promise the old master to wait";
     const auto left = report.promised - (f.now - instance.reported_at);
     if (left > Duration::zero())

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/mutant.h"
 #include "decide/mandate.h"
 #include "decide/synchronous.h"
 
@@ -124,7 +125,7 @@ std::optional<Candidate> consider(const Facts& f, const InstanceView& instance, 
         if (report.state != PostgresState::Running || report.in_recovery != Known::Yes)
             return no("it is not running as a slave");
     }
-    const bool newest = report.timeline == f.record->timeline;
+    const bool newest = report.timeline == f.record->timeline || mutant("older_timelines_lead");
     const bool forced = loss_is_accepted(f) && report.timeline < f.record->timeline &&
                         resolve(f, f.seen.spec.failover.target) == &instance;
     if (!newest && !forced)

@@ -4,12 +4,18 @@
 // then no later rule is asked. Read them from top to bottom.
 #pragma once
 
+#include <string_view>
+#include <vector>
+
 #include "decide/facts.h"
 #include "decide/plan.h"
 
 namespace matriarch::decide {
 
 using Rule = Verdict (*)(const Facts& facts, Plan& plan);
+
+// Their names in this order, as Plan::rule says them.
+std::vector<std::string_view> rule_names();
 
 // rules_start.cc: from nothing to a first master.
 Verdict leave_deleted_clusters(const Facts&, Plan&);

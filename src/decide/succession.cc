@@ -57,6 +57,7 @@ bool somebody_reaches(const Facts& f, Lsn end) {
 bool old_master_is_awaited(const Facts& f, ProofKind proof) {
     if (proof != ProofKind::ConfirmedFence || f.master == nullptr || !f.master->report)
         return false;
+    if (mutant("end_not_waited_for")) return false;
     const auto& since = f.seen.master_failed_since;
     if (since && f.now - *since >= f.seen.spec.failover.rescue) return false;
     const Report& report = *f.master->report;
@@ -97,6 +98,7 @@ bool has_successor(const Facts& f) {
 // Slaves stand still, or had their time to.
 // While an expiry is waited for they promise the old master nothing any more.
 bool receivers_are_down(const Facts& f, Plan& plan) {
+    if (mutant("receivers_stay")) return true;
     if (f.record->phase == Phase::Closing) withhold_promises(f, plan);
     bool down = true;
     for (const auto* slave : f.others) {
@@ -160,7 +162,7 @@ AuthorityRecord succeed(const Facts& f, const Candidate& winner, ProofKind proof
     r.holder = winner.instance->name;
     r.holder_pod = winner.instance->pod;
     r.holder_node = winner.instance->node;
-    r.epoch = Epoch(r.epoch.value + 1);
+    if (!mutant("same_epoch_again")) r.epoch = Epoch(r.epoch.value + 1);
     r.epoch_id = f.seen.fresh_id;
     r.term = f.seen.term;
     r.ttl = f.seen.spec.failover.mandate;

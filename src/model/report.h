@@ -178,6 +178,7 @@ struct OrderAnswer {
     bool accepted = false;
     std::string reason;
     Report report;
+    friend bool operator==(const OrderAnswer&, const OrderAnswer&) = default;
 };
 std::string to_json(const OrderAnswer& answer);
 Result<OrderAnswer> order_answer_from_json(std::string_view text);

@@ -51,6 +51,7 @@ struct ClusterMemory {
     std::optional<Routes> published;
     std::string published_version;  // of the ConfigMap
     TimePoint published_at{};
+    std::string routes_mended;  // see RouteWriter::mend
     std::optional<TimePoint> master_failed_since;
     bool node_out_of_service = false;  // the silent master's, as last asked
     TimePoint node_asked{};

@@ -233,7 +233,8 @@ Result<Duration> Reconciler::look(Look& look) {
     if (calm) {
         if (auto labelled = label_pods(look); !labelled) return labelled.error();
         if (look.seen.published && plan.steps.empty())
-            if (auto mended = routes_.publish(cluster, look.caches, *look.seen.published);
+            if (auto mended =
+                    routes_.mend(cluster, look.caches, *look.seen.published, memory.routes_mended);
                 !mended && mended.error().kind != ErrorKind::Conflict)
                 return mended.error();
     }

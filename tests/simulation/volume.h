@@ -18,6 +18,7 @@ struct Volume {
     std::optional<agent::State> state;
     Lsn flush_hint;
     std::optional<TimePoint> stalled_since;  // of the world
+    bool full = false;                       // nothing can be written
 };
 
 class VolumeState final : public agent::StateStore {
@@ -25,7 +26,11 @@ class VolumeState final : public agent::StateStore {
     explicit VolumeState(Volume& volume) : volume_(volume) {}
     Result<agent::State> load() override { return volume_.state.value_or(agent::State()); }
     Status save(const agent::State& state) override {
-        volume_.state = state;
+        if (volume_.full) return make_error(ErrorKind::Unavailable, "no space left on device");
+        // As its file would keep it.
+        auto kept = agent::decode_state(agent::encode_state(state));
+        if (!kept) return kept.error();
+        volume_.state = std::move(*kept);
         return {};
     }
     Status save_fence(const agent::State& state) override { return save(state); }

@@ -71,8 +71,8 @@ TimePoint HostClock::now() const {
 
 WallTime HostClock::wall() const {
     constexpr auto kBegin = std::chrono::seconds(1'790'000'000);
-    return WallTime(
-        std::chrono::duration_cast<WallTime::duration>(kBegin + world_.now().time_since_epoch()));
+    return WallTime(std::chrono::duration_cast<WallTime::duration>(
+        kBegin + wall_offset_ + world_.now().time_since_epoch()));
 }
 
 TimePoint HostClock::to_world(TimePoint local) const {

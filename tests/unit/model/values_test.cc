@@ -3,6 +3,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "model/config.h"
 #include "model/ids.h"
 #include "model/spec.h"
 
@@ -107,6 +108,20 @@ TEST(Spec, GivenRoutingThatMakesNoSense_WhenParsed_ThenItIsLeftOutAndSaid) {
             "spec.routing.weights.slave2 must not be below 0: set 0 or more",
             "spec.routing.weights.slave3 names no slave, as spec.slaves is 2: remove that weight, "
             "or raise spec.slaves"));
+}
+
+TEST(InstanceConfig, GivenTheSameWordsInOtherPlaces_WhenHashed_ThenTheHashesDiffer) {
+    InstanceConfig one;
+    one.parameters = {{"work_mem", "8MB"}};
+    one.hba = {"a", "b"};
+    std::vector<InstanceConfig> others(5, one);
+    others[0].parameters.swap(others[0].master_parameters);
+    others[1].hba.swap(others[1].slots);
+    others[2].hba = {"ab"};
+    others[3].hba = {"b", "a"};
+    others[4].roles.push_back({"app", "", false, true});
+    for (const auto& other : others) EXPECT_NE(other.hash(), one.hash());
+    EXPECT_EQ(InstanceConfig(one).hash(), one.hash());
 }
 
 }  // namespace
