@@ -67,14 +67,19 @@ bool old_master_is_awaited(const Facts& f, ProofKind proof) {
     return returns && !(known && somebody_reaches(f, report.end_of_wal));
 }
 
-// Of those that can't lead themselves: each alone ends the old master's third way.
+// Each full member alone ends the old master's third way, also one that can't lead. Its instance in
+// another pod may become the candidate.
+bool is_to_withhold(const Facts& f, const InstanceView& i) {
+    if (!f.fresh(i) || (&i != f.master && may_take_over(f, i))) return false;
+    const auto* member = f.record->candidates.find(i.pod);
+    const bool full = member != nullptr && member->membership == Membership::Full;
+    return full || (&i == f.master && !f.holds_record(i));
+}
+
 void withhold_promises(const Facts& f, Plan& plan) {
-    for (const auto* other : f.others) {
-        const auto* member = f.record->candidates.find(other->pod);
-        if (member == nullptr || member->membership != Membership::Full) continue;
-        if (may_take_over(f, *other) || !f.fresh(*other)) continue;
-        give(f, plan, *other, halt(f, *other), "the old master must get no promise any more");
-    }
+    for (const auto& i : f.seen.instances)
+        if (is_to_withhold(f, i))
+            give(f, plan, i, halt(f, i), "the old master must get no promise any more");
 }
 
 }  // namespace

@@ -464,8 +464,19 @@ TEST(Expiry, GivenTheMastersInstanceInAnotherPod_WhenNoMemberIsAWitness_ThenItWa
     s = another_pod_of_the_master();
     s.seen.mandate.replaced = kNow - seconds(1);
     EXPECT_FALSE(written(s.plan())) << "its mandate may last";
-    s = another_pod_of_the_master();
+}
+
+// Found by simulation: its agent refused the promotion, since it might still promise.
+TEST(Expiry, GivenACandidateInAnotherPod_WhenItWasNeverPromoted_ThenItPromisesNothingFirst) {
+    Scene s = another_pod_of_the_master();
     s.report(1).standby = true;
+    const auto plan = s.plan();
+    EXPECT_FALSE(written(plan));
+    ASSERT_NE(order_to(plan, 1), nullptr);
+    EXPECT_TRUE(order_to(plan, 1)->withhold);
+    s.report(1).withheld = Epoch(4);
+    EXPECT_TRUE(written(s.plan()));
+    s.report(1).promised = milliseconds(100);
     EXPECT_FALSE(written(s.plan()));
 }
 
