@@ -126,10 +126,12 @@ Result<KeeperResult> ObjectKeeper::keep(const Cluster& cluster, const Caches& ca
             log::info("an object moved on", {{"kind", write.resource.kind},
                                              {"name", write.name},
                                              {"why", done.error().message()}});
+            out.behind = true;
+            continue;
         }
         out.wrote = true;
     }
-    if (out.wrote) memory.uncached_read = TimePoint{};
+    if (out.wrote || out.behind) memory.uncached_read = TimePoint{};
     out.condition = objects_condition(provision, cluster.generation);
     return out;
 }

@@ -21,6 +21,7 @@ namespace matriarch::op {
 struct KeeperResult {
     kube::Condition condition;  // ObjectsInPlace
     bool wrote = false;
+    bool behind = false;  // an object moved on: the cache will show it, and bring the next look
 };
 
 class ObjectKeeper {

@@ -207,7 +207,7 @@ Result<Duration> Reconciler::look(Look& look) {
             memory.objects_condition = kept->condition;
             memory.objects_checked = now;
             // What was written comes back through the caches; then the pass is made again.
-            memory.objects_for = kept->wrote ? "" : made_for;
+            memory.objects_for = kept->wrote || kept->behind ? "" : made_for;
             look.again = look.again || kept->wrote;
         }
     }
