@@ -39,7 +39,7 @@ simulate: ## Simulate faults from seeds (SEEDS=1000 FROM=1 PROFILE=network FOREV
 	@$(TOOLS)/build.sh $(PRESET) $(JOBS) simulate
 	@build/$(PRESET)/tests/simulation/simulate --jobs $(JOBS) \
 		$(if $(SEED),--seed $(SEED),$(if $(FOREVER),--forever,--seeds $(or $(SEEDS),1000))) \
-		$(if $(WITHOUT),--without $(WITHOUT)) $(if $(FROM),--from $(FROM)) $(if $(PROFILE),--profile $(PROFILE))
+		$(if $(ONLY),--only $(ONLY)) $(if $(FROM),--from $(FROM)) $(if $(PROFILE),--profile $(PROFILE))
 
 simulate-mutants: ## Switch on one fault of the protocol after the other: each must be found (SEEDS=200 MUTANT=name)
 	@tests/setup.sh build

@@ -113,10 +113,10 @@ std::string profile_names() {
     return out;
 }
 
-Faults::Faults(Surroundings around, Profile profile, std::set<std::uint64_t> without)
+Faults::Faults(Surroundings around, Profile profile, std::optional<std::set<std::uint64_t>> only)
     : around_(std::move(around)),
       profile_(profile),
-      without_(std::move(without)),
+      only_(std::move(only)),
       random_(around_.world.random().next()) {
     constexpr milliseconds kPauses[] = {milliseconds(500), seconds(2), seconds(6), seconds(20)};
     longest_pause_ = 2 * kPauses[random_.below(std::size(kPauses))];
@@ -137,7 +137,7 @@ void Faults::begin(TimePoint until) {
             ++number, &fault,
             milliseconds(50) + Duration(static_cast<std::int64_t>(random_.below(most))),
             random_.next()};
-        if (!without_.contains(number)) world.at(at, [this, planned] { apply(planned); });
+        if (!only_ || only_->contains(number)) world.at(at, [this, planned] { apply(planned); });
     }
     world.at(until, [this] { heal_all(); });
 }

@@ -68,8 +68,8 @@ std::string profile_names();
 
 class Faults {
   public:
-    // Those whose numbers are in `without` do not happen; the others stay as they are.
-    Faults(Surroundings around, Profile profile, std::set<std::uint64_t> without);
+    // Where `only` names some by their numbers, the others do not happen; those stay as they are.
+    Faults(Surroundings around, Profile profile, std::optional<std::set<std::uint64_t>> only);
 
     // From now on, until then; all are healed at the end.
     void begin(TimePoint until);
@@ -146,7 +146,7 @@ class Faults {
 
     const Surroundings around_;
     const Profile profile_;
-    const std::set<std::uint64_t> without_;
+    const std::optional<std::set<std::uint64_t>> only_;
     SeededRandom random_;   // of the plan
     SeededRandom dice_{0};  // of the fault that begins
     Duration longest_pause_;

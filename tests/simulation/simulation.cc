@@ -55,7 +55,7 @@ class Run {
         rests_within(kFounding, "a new cluster");
         Faults faults(
             {world_, net_, api_, weather_, kubelet_, operators, checks_, api_host_, client_host_},
-            profile_, options_.without);
+            profile_, options_.only);
         faults.begin(world_.now() + world_.between(seconds(20), seconds(120)));
         while (!faults.over() && !world_.violation()) world_.run_until(world_.now() + seconds(1));
         operators.kill_at_step(0);
@@ -79,10 +79,10 @@ class Run {
 
     Profile profile() const {
         if (options_.profile) return *options_.profile;
-        constexpr Profile kProfiles[] = {Profile::All,      Profile::All,     Profile::All,
-                                         Profile::All,      Profile::Spec,    Profile::PostgresOnly,
-                                         Profile::Network,  Profile::Network, Profile::Operator,
-                                         Profile::Operator, Profile::Clocks};
+        constexpr Profile kProfiles[] = {Profile::All,          Profile::All,     Profile::All,
+                                         Profile::All,          Profile::Spec,    Profile::Spec,
+                                         Profile::PostgresOnly, Profile::Network, Profile::Network,
+                                         Profile::Operator,     Profile::Operator};
         return kProfiles[options_.seed % std::size(kProfiles)];
     }
 

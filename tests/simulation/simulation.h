@@ -15,8 +15,8 @@ namespace matriarch::sim {
 
 struct Options {
     std::uint64_t seed = 1;
-    std::optional<Profile> profile;   // absent: the seed says
-    std::set<std::uint64_t> without;  // numbers of faults that do not happen
+    std::optional<Profile> profile;               // absent: the seed says
+    std::optional<std::set<std::uint64_t>> only;  // numbers of the faults that happen; absent: all
     bool story = false;
 };
 
