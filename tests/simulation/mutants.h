@@ -31,8 +31,8 @@ inline constexpr Mutant kMutants[] = {
     {"end_not_waited_for", {}, true},
     {"anybody_after_expiry", Profile::Network, true},
     // The mandate.
-    {"mandate_from_arrival", {}},
-    {"mandate_never_ends", Profile::Network},
+    {"mandate_from_arrival", Profile::Network},
+    {"mandate_never_ends", Profile::Network, true},
     {"lead_without_mandate", Profile::Network, true},
     {"grant_beyond_leadership", Profile::Operator, true},
     {"another_holder_ignored", Profile::Network, true},
@@ -58,7 +58,7 @@ inline constexpr Mutant kMutants[] = {
     // Who leads, and with what.
     {"older_timelines_lead", {}, true},
     {"rescue_never", Profile::PostgresOnly},
-    {"loss_is_none", Profile::Network},
+    {"loss_is_none", Profile::Network, true},
     {"publish_before_verify", {}},
     {"follow_what_diverged", {}},
     // Synchronous replication.

@@ -6,7 +6,8 @@
 namespace matriarch::sim {
 namespace {
 
-constexpr std::uint64_t kHashPrime = 1099511628211u;  // FNV-1a
+constexpr std::uint64_t kHashPrime = 1099511628211u;             // FNV-1a
+constexpr Duration kNever = std::chrono::hours(24 * 365 * 100);  // what can't be is not rounded
 constexpr std::int64_t kMillion = 1'000'000;
 
 }  // namespace
@@ -76,7 +77,7 @@ WallTime HostClock::wall() const {
 }
 
 TimePoint HostClock::to_world(TimePoint local) const {
-    if (local == TimePoint::max()) return local;
+    if (local > TimePoint::max() - kNever) return TimePoint::max();
     const auto ours = static_cast<__int128>((local.time_since_epoch() - offset_).count());
     if (ours <= 0) return TimePoint();
     return TimePoint(Duration(static_cast<std::int64_t>((ours * kMillion + rate_ - 1) / rate_)));
