@@ -74,6 +74,7 @@ struct Observation {
     std::vector<InstanceView> instances;  // by ordinal
     std::optional<Routes> published;
     TimePoint published_at;
+    std::uint64_t last_sequence = 0;  // the highest that an object with routes of this epoch bears
     Term term;
     TimePoint leadership_until;
     MandateTimes mandate;

@@ -116,6 +116,8 @@ std::optional<Candidate> consider(const Facts& f, const InstanceView& instance, 
     if (report.system_identifier != f.record->system_identifier)
         return no("its data is of another cluster");
     if (instance.pod_ending) return no("its pod is ending");
+    if (!instance.clock_trouble.empty())
+        return no(instance.clock_trouble + ", so it gets no mandate");
 
     Candidate c;
     c.instance = &instance;

@@ -161,7 +161,7 @@ void compare_routes(const Facts& f, Plan& plan) {
     if (f.record == nullptr || f.record->system_identifier.empty()) return;
     Routes wanted = wanted_routes(f);
     const auto& published = f.seen.published;
-    wanted.sequence = 1;
+    wanted.sequence = f.seen.last_sequence + 1;  // INV-4, also if the ConfigMap was deleted
     if (published) {
         if (published->epoch > wanted.epoch) return;  // INV-4: never back
         if (published->epoch == wanted.epoch) {

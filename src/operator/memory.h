@@ -17,6 +17,7 @@
 #include "model/record.h"
 #include "model/routes.h"
 #include "operator/provision.h"
+#include "operator/route_objects.h"
 #include "operator/status.h"
 
 namespace matriarch::op {
@@ -49,6 +50,7 @@ struct ClusterMemory {
     TimePoint record_seen_at{};             // first sight of `record`'s version
     ResourceVersion live_version;           // of the record as last read live, or written by us
     std::optional<Routes> published;
+    Stamp last_published;           // also of a ConfigMap that was deleted since
     std::string published_version;  // of the ConfigMap
     TimePoint published_at{};
     std::string routes_mended;  // see RouteWriter::mend

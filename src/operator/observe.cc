@@ -48,6 +48,7 @@ void take_routes(const Cluster& cluster, const Caches& caches, ClusterMemory& me
                  TimePoint now) {
     const auto map =
         caches.config_maps.get(cluster.key.name_space + "/" + routing_config_map(cluster.key.name));
+    if (memory.published) memory.last_published = stamp_of(*memory.published);
     if (!map) {
         memory.published.reset();
         return;
@@ -63,6 +64,19 @@ void take_routes(const Cluster& cluster, const Caches& caches, ClusterMemory& me
     // Somebody else's, who led until now: perhaps a moment ago.
     if (!memory.published || stamp(*routes) > stamp(*memory.published)) memory.published_at = now;
     memory.published = *routes;
+}
+
+// EndpointSlices bear the stamp of their last change.
+std::uint64_t last_sequence(const Cluster& cluster, const Caches& caches,
+                            const ClusterMemory& memory) {
+    if (!memory.record) return 0;
+    const std::uint64_t epoch = memory.record->epoch.value;
+    std::uint64_t last = memory.last_published.epoch == epoch ? memory.last_published.sequence : 0;
+    for (const auto& slice : Caches::of(caches.endpoint_slices, cluster.key)) {
+        const auto stamp = Stamp::parse(slice->annotation(std::string(kStampAnnotation)));
+        if (stamp && stamp->epoch == epoch) last = std::max(last, stamp->sequence);
+    }
+    return last;
 }
 
 // The owner's SCRAM verifier; empty until the Secret has one.
@@ -149,6 +163,7 @@ decide::Observation observe(const Cluster& cluster, const Caches& caches,
     o.remembered = SystemIdentifier(cluster.status.system_identifier);
     o.published = memory.published;
     o.published_at = memory.published_at;
+    o.last_sequence = last_sequence(cluster, caches, memory);
     o.term = Term(leadership.term);
     memory.note_term(o.term, now);
     if (memory.record)

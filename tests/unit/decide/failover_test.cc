@@ -94,6 +94,13 @@ TEST_F(Fenced, GivenAnInstanceThatNeverReported_WhenPatienceIsOver_ThenTheOthers
     EXPECT_EQ(orders_in(plan), 1u) << "orders-3 is asked again to halt";
 }
 
+// Found by simulation: it was chosen, got no grant, and nobody was master.
+TEST_F(Fenced, GivenASlaveWhoseClockRunsWrong_WhenRanked_ThenTheOtherLeads) {
+    s.at(2).clock_trouble = "its clock runs too fast";
+    ASSERT_NE(chosen(), nullptr);
+    EXPECT_EQ(chosen()->holder, InstanceName("orders-3"));
+}
+
 TEST_F(Fenced, GivenAFenceOfAnotherPod_WhenItIsNotTheHolders_ThenItProvesNothing) {
     s.report(1).fenced_by = PodUid("another");
     s.report(1).pod = PodUid("another");

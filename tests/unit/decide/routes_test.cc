@@ -177,6 +177,14 @@ TEST_F(RoutesTest, GivenANewerEpochIsPublished_WhenAsked_ThenNothingOlderReplace
     EXPECT_EQ(wanted(), nullptr);
 }
 
+TEST_F(RoutesTest, GivenADeletedConfigMap_WhenMadeAnew_ThenTheSequenceGoesOn_INV4) {
+    s.seen.published.reset();
+    ASSERT_NE(wanted(), nullptr);
+    EXPECT_EQ(wanted()->sequence, 1u) << "the first of a new cluster";
+    s.seen.last_sequence = 9;
+    EXPECT_EQ(wanted()->sequence, 10u) << "consumers reject what is lower";
+}
+
 TEST_F(RoutesTest, GivenAMasterWhosePodIsGone_WhenSeen_ThenNobodyIsPublishedAsMaster) {
     s.at(1).pod = PodUid("another");
     ASSERT_NE(wanted(), nullptr);
