@@ -10,7 +10,7 @@ export PATH := $(PATH):/usr/local/go/bin:/usr/lib/go/bin
 export PYTHONDONTWRITEBYTECODE = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build unit integration e2e test simulate simulate-mutants demo demo-down gauntlet \
+.PHONY: help setup build unit integration e2e test simulate simulate-mutants demo demo-down gauntlet noise \
         bench-failover sanitize format format-check lint image manifests manifests-check clean
 
 help: ## Show this list
@@ -49,7 +49,7 @@ simulate-mutants: ## Switch on one fault of the protocol after the other: each m
 test: ## Run every tier of tests
 	@tests/setup.sh all
 	@$(TOOLS)/build.sh dev $(JOBS)
-	@$(PYTHON) $(TOOLS)/run_tests.py unit simulation integration e2e
+	@$(PYTHON) $(TOOLS)/run_tests.py unit simulation integration e2e gauntlet
 
 demo: ## Install on a real Kubernetes, lose the master, and watch (KUBECONFIG and IMAGE, or a local one)
 	@tests/setup.sh lab
@@ -61,6 +61,10 @@ demo-down: ## Remove everything that the demo made
 gauntlet: ## Run 50 faults against real PostgreSQL, counting lost rows (CASE="12 25" RUNS=20 SHORT=1)
 	@tests/setup.sh all
 	@$(PYTHON) tests/gauntlet/gauntlet.py $(if $(RUNS),--runs $(RUNS)) $(if $(SHORT),--short) $(CASE)
+
+noise: ## An hour of what must not cause a failover: load, lost packets, taken sessions (MINUTES=60)
+	@tests/setup.sh all
+	@$(PYTHON) tests/gauntlet/noise.py --minutes $(or $(MINUTES),60)
 
 bench-failover: ## Measure write outages, here and with Patroni (RUNS=3 ONLY="patroni switchover" DOCS=1)
 	@tests/setup.sh bench

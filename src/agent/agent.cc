@@ -247,7 +247,7 @@ bool Agent::store_fence(Epoch epoch) {
     State next = state_;
     next.fenced = std::max(next.fenced, epoch);
     next.fenced_by = settings_.pod;
-    if (auto saved = store_.save(next); !saved) {
+    if (auto saved = store_.save_fence(next); !saved) {
         note_failure(saved.error().message());
         log::error("the fence can't be stored", saved.error());
         return false;

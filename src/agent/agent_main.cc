@@ -43,7 +43,8 @@ int main(int argc, char** argv) {
     run->add_option("--pod-ip", o.pod_ip)->envname("POD_IP");
     run->add_option("--data-root", o.paths.root, "the volume");
     run->add_option("--tls-dir", o.paths.tls_dir, "tls.crt, tls.key, ca.crt");
-    run->add_option("--socket-dir", o.paths.socket_dir, "an emptyDir of the pod");
+    run->add_option("--socket-dir", o.paths.socket_dir, "an emptyDir of the pod, in memory");
+    run->add_option("--pod-dir", o.paths.pod_dir, "a folder of the pod, on its node's disk");
     run->add_option("--bin-dir", o.bin_dir, "PostgreSQL's programs; searched for if empty");
     run->add_option("--order-port", o.order_port);
     run->add_option("--health-port", o.health_port);

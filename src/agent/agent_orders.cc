@@ -88,7 +88,8 @@ Status Agent::remember(const Order& order) {
     if (next == state_) return {};
     // An unusable file is replaced only by a fence: it then says all that must be known.
     if (state_trouble_.empty()) {
-        if (auto saved = store_.save(next); !saved) return saved;
+        const bool fence = order.kind == OrderKind::Fence;
+        if (auto saved = fence ? store_.save_fence(next) : store_.save(next); !saved) return saved;
     }
     state_ = std::move(next);
     return {};

@@ -69,13 +69,12 @@ PostgresState Agent::postgres_state() const {
 }
 
 void Agent::fill_vitals(Report& r) const {
-    if (v_.run == Run::Off) return;
     const auto age = [now = clock_.now()](const std::optional<TimePoint>& since) {
         return since && *since < now ? std::chrono::duration_cast<milliseconds>(now - *since)
                                      : milliseconds(0);
     };
-    r.frozen = age(silent_since_);
-    if (as_master()) r.disk_stalled = age(instance_.disk_busy_since());
+    r.disk_stalled = age(instance_.disk_stalled_since());
+    if (v_.run != Run::Off) r.frozen = age(silent_since_);
 }
 
 // They become news by time alone.
@@ -86,7 +85,7 @@ void Agent::watch_vitals() {
         if (since && now < *since + age) wake_ = std::min(wake_, *since + age);
     };
     news_at(silent_since_, kFrozenIsNews);
-    if (as_master()) news_at(instance_.disk_busy_since(), kStallIsNews);
+    if (as_master()) news_at(instance_.disk_stalled_since(), kStallIsNews);
 }
 
 void Agent::fill_server(Report& r) const {

@@ -153,9 +153,10 @@ class Instance {
     virtual void begin(JobId id, Job job) = 0;
     virtual void cancel(JobId id) = 0;
     virtual void pace(Pace pace) = 0;
-    // While a master serves, tiny writes tell whether the volume stalls: since when one waits.
+    // While a master serves, tiny writes tell whether the volume stalls: since when one waits, and
+    // nothing else goes on either (DiskWatch).
     virtual void watch_disk(bool on) = 0;
-    virtual std::optional<TimePoint> disk_busy_since() const = 0;
+    virtual std::optional<TimePoint> disk_stalled_since() const = 0;
     // Keeps a flush position for InspectJob over a crash of the agent; cheap, not durable.
     virtual void remember_flush(Timeline timeline, Lsn flushed) = 0;
 };

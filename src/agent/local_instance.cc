@@ -57,7 +57,8 @@ LocalInstance::LocalInstance(LocalWorld world, Loop& loop, const Clock& clock, D
       knock_(world_.layout.socket_dir + "/.s.PGSQL." + std::to_string(world_.layout.port),
              world_.paths.data() + "/postmaster.pid", clock,
              [this](Knocked knocked) { loop_.post([this, knocked] { deliver_(knocked); }); }),
-      disk_(world_.paths.pulse(), clock) {}
+      disk_(world_.paths.pulse(), clock,
+            [folder = world_.paths.root] { return writes_completed(folder); }) {}
 
 LocalInstance::~LocalInstance() {
     for (auto& [id, job] : jobs_) *job.stop = true;
@@ -73,7 +74,8 @@ LocalInstance::~LocalInstance() {
 
 Status LocalInstance::prepare() {
     const auto& p = world_.paths;
-    for (const auto& dir : {p.agent(), p.socket_dir, p.private_tls(), p.check(), p.diverged()})
+    for (const auto& dir :
+         {p.agent(), p.pod_dir, p.socket_dir, p.private_tls(), p.check(), p.diverged()})
         if (auto made = make_directory(dir, 0700); !made) return made;
     // Cut in the middle: begun anew when ordered again.
     for (const auto& left : {p.initializing(), p.cloning(), p.rescue()}) {

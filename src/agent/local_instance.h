@@ -69,7 +69,7 @@ class LocalInstance final : public Instance {
     void cancel(JobId id) override;
     void pace(Pace pace) override { probe_.pace(pace); }
     void watch_disk(bool on) override { disk_.watch(on); }
-    std::optional<TimePoint> disk_busy_since() const override { return disk_.busy_since(); }
+    std::optional<TimePoint> disk_stalled_since() const override { return disk_.stalled_since(); }
     void remember_flush(Timeline timeline, Lsn flushed) override;
 
   private:

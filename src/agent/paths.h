@@ -7,7 +7,8 @@ namespace matriarch::agent {
 
 struct Paths {
     std::string root = "/var/lib/matriarch";     // the volume
-    std::string socket_dir = "/run/matriarch";   // an emptyDir of the pod
+    std::string socket_dir = "/run/matriarch";   // an emptyDir of the pod, in memory
+    std::string pod_dir = "/tmp/matriarch";      // in an emptyDir of the pod, on its node's disk
     std::string tls_dir = "/etc/matriarch/tls";  // the mounted Secret
 
     std::string data() const { return root + "/pgdata"; }
@@ -20,6 +21,7 @@ struct Paths {
 
     std::string agent() const { return root + "/agent"; }
     std::string state() const { return agent() + "/state.json"; }
+    std::string state_beside() const { return pod_dir + "/state.json"; }
     std::string pulse() const { return agent() + "/pulse"; }
     std::string flush() const { return agent() + "/flush"; }
     std::string rewinding() const { return agent() + "/rewinding"; }

@@ -14,6 +14,7 @@
 #include "agent/local_ways.h"
 #include "agent/memory.h"
 #include "agent/service.h"
+#include "agent/state_store.h"
 #include "agent/tool.h"
 #include "agent/warden.h"
 #include "net/client.h"
@@ -168,7 +169,7 @@ class Process {
                 loop_.post([this, e = std::move(event)]() mutable { agent_->on(std::move(e)); });
             });
 
-        store_ = std::make_unique<FileStateStore>(o_.paths.state());
+        store_ = std::make_unique<FileStateStore>(o_.paths.state(), o_.paths.state_beside());
         Settings settings;
         settings.pod = PodUid(o_.pod_uid);
         settings.version = "0.1.0";

@@ -295,8 +295,7 @@ std::string metrics_text(const Report& r, const std::string& cluster) {
           "For so long the postmaster has taken no connection though it should.",
           as_seconds(r.frozen));
     gauge("matriarch_agent_disk_stalled_seconds",
-          "For so long a tiny write to the master's volume is under way.",
-          as_seconds(r.disk_stalled));
+          "For so long the master's volume has taken no write.", as_seconds(r.disk_stalled));
     gauge("matriarch_agent_timeline", "PostgreSQL's timeline.", r.timeline.value);
     gauge("matriarch_agent_wal_position_bytes", "The newest WAL here, as a byte position.",
           as_double(std::max(r.flushed, r.position()).value));

@@ -3,7 +3,6 @@
 #include <charconv>
 #include <nlohmann/json.hpp>
 
-#include "agent/files.h"
 #include "model/config_json.h"
 #include "model/record_json.h"
 #include "postgres/wal_scan.h"
@@ -19,8 +18,10 @@ std::uint32_t checksum(std::string_view body) {
 
 }  // namespace
 
-std::string encode_state(const State& s) {
-    json::Json body = {{"term", s.term.value},
+std::string encode_state(const StoredState& stored) {
+    const State& s = stored.state;
+    json::Json body = {{"count", stored.count},
+                       {"term", s.term.value},
                        {"epoch", s.epoch.value},
                        {"epochId", s.epoch_id.value},
                        {"fenced", s.fenced.value},
@@ -40,7 +41,7 @@ std::string encode_state(const State& s) {
     return std::string(kMagic) + head + text;
 }
 
-Result<State> decode_state(std::string_view text) {
+Result<StoredState> decode_state(std::string_view text) {
     const auto bad = [](const char* why) {
         return make_error(ErrorKind::Invalid, "the agent's stored state is unusable", why);
     };
@@ -54,7 +55,9 @@ Result<State> decode_state(std::string_view text) {
     if (checksum(text) != sum) return bad("its checksum is wrong");
     const auto body = json::parse_object(text);
     if (!body) return bad("it is no JSON");
-    State s;
+    StoredState stored;
+    State& s = stored.state;
+    json::read(*body, "count", stored.count);
     json::read(*body, "term", s.term);
     json::read(*body, "epoch", s.epoch);
     json::read(*body, "epochId", s.epoch_id);
@@ -70,19 +73,7 @@ Result<State> decode_state(std::string_view text) {
     if (body->contains("config")) s.config = json::read_config((*body)["config"]);
     if (body->contains("goal"))
         if (auto goal = order_from_json((*body)["goal"].dump())) s.goal = std::move(*goal);
-    return s;
-}
-
-Result<State> FileStateStore::load() {
-    auto text = read_file(path_);
-    if (!text)
-        return text.error().kind == ErrorKind::NotFound ? Result<State>(State{})
-                                                        : Result<State>(text.error());
-    return decode_state(*text);
-}
-
-Status FileStateStore::save(const State& state) {
-    return write_file(path_, encode_state(state), Durable::Yes, 0600);
+    return stored;
 }
 
 }  // namespace matriarch::agent

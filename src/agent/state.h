@@ -40,20 +40,18 @@ class StateStore {
     // A default State when nothing was ever saved.
     virtual Result<State> load() = 0;
     virtual Status save(const State& state) = 0;
+    // What ends a mandate, as against what begins one, need not wait for a volume that stalls.
+    virtual Status save_fence(const State& state) = 0;
 };
 
-class FileStateStore final : public StateStore {
-  public:
-    explicit FileStateStore(std::string path) : path_(std::move(path)) {}
-    Result<State> load() override;
-    Status save(const State& state) override;
-
-  private:
-    std::string path_;
+// One copy of a state among several: the one that was saved last counts.
+struct StoredState {
+    State state;
+    std::uint64_t count = 0;  // of all saves
 };
 
 // The file's content: a line with the checksum of all that follows, then JSON.
-std::string encode_state(const State& state);
-Result<State> decode_state(std::string_view text);
+std::string encode_state(const StoredState& stored);
+Result<StoredState> decode_state(std::string_view text);
 
 }  // namespace matriarch::agent

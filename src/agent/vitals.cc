@@ -1,9 +1,13 @@
 #include "agent/vitals.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstring>
+#include <fstream>
 
 #include "agent/probe.h"
 #include "agent/supervisor.h"
@@ -17,6 +21,10 @@ constexpr Duration kKnockIn = milliseconds(500);
 constexpr Duration kLookEvery = milliseconds(250);  // at the process's state
 constexpr Duration kWriteEvery = seconds(1);
 constexpr std::size_t kPage = 4096;
+// A write that takes so long is as bad as none, whatever else the device does.
+constexpr Duration kBusyAtMost = seconds(10);
+// A file system without a block device (NFS, …) tells nothing of other writes: twice the patience.
+constexpr Duration kUnknownDevice = kStallIsNews;
 
 }  // namespace
 
@@ -92,8 +100,23 @@ void KnockWatch::run() {
 
 // --- DiskWatch --------------------------------------------------------------------------------
 
-DiskWatch::DiskWatch(std::string path, const Clock& clock)
-    : path_(std::move(path)), clock_(clock), thread_([this] { run(); }) {}
+// The kernel's Documentation/admin-guide/iostats: the fifth number counts completed writes.
+std::optional<std::uint64_t> writes_completed(const std::string& folder) {
+    struct stat st {};
+    if (stat(folder.c_str(), &st) != 0) return {};
+    std::ifstream in("/sys/dev/block/" + std::to_string(major(st.st_dev)) + ":" +
+                     std::to_string(minor(st.st_dev)) + "/stat");
+    std::uint64_t field = 0;
+    for (int n = 0; n < 5; ++n)
+        if (!(in >> field)) return {};
+    return field;
+}
+
+DiskWatch::DiskWatch(std::string path, const Clock& clock, Completed completed)
+    : path_(std::move(path)),
+      clock_(clock),
+      completed_(std::move(completed)),
+      thread_([this] { run(); }) {}
 
 DiskWatch::~DiskWatch() {
     {
@@ -111,22 +134,26 @@ void DiskWatch::watch(bool on) {
     changed_.notify_all();
 }
 
-std::optional<TimePoint> DiskWatch::busy_since() const {
-    const std::int64_t since = busy_since_.load();
-    return since == 0 ? std::nullopt : std::optional(TimePoint(Duration(since)));
+std::optional<TimePoint> DiskWatch::stalled_since() const {
+    const std::lock_guard lock(mutex_);
+    if (!busy_since_) return {};
+    const auto writes = completed_();
+    if (!writes) return *busy_since_ + kUnknownDevice;
+    if (writes != writes_) {
+        writes_ = writes;
+        progress_ = clock_.now();
+    }
+    return std::min(std::max(*busy_since_, progress_), *busy_since_ + kBusyAtMost - kStallIsNews);
 }
 
 void DiskWatch::write_once() {
-    busy_since_ = clock_.now().time_since_epoch().count();
     // An error ends at once and is PostgreSQL's to report; only what does not end is stalled.
     const int fd = open(path_.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-    if (fd >= 0) {
-        char page[kPage];
-        memset(page, 0, sizeof page);
-        if (pwrite(fd, page, sizeof page, 0) > 0) (void)fdatasync(fd);
-        close(fd);
-    }
-    busy_since_ = 0;
+    if (fd < 0) return;
+    char page[kPage];
+    memset(page, 0, sizeof page);
+    if (pwrite(fd, page, sizeof page, 0) > 0) (void)fdatasync(fd);
+    close(fd);
 }
 
 void DiskWatch::run() {
@@ -134,9 +161,13 @@ void DiskWatch::run() {
     while (!stop_) {
         changed_.wait(lock, [this] { return stop_ || on_; });
         if (stop_) return;
+        busy_since_ = clock_.now();
+        progress_ = TimePoint();
+        writes_ = completed_();
         lock.unlock();
         write_once();
         lock.lock();
+        busy_since_.reset();
         changed_.wait_for(lock, kWriteEvery, [this] { return stop_ || !on_; });
     }
 }

@@ -10,7 +10,6 @@
 
 #include <sys/types.h>
 
-#include <atomic>
 #include <condition_variable>
 #include <functional>
 #include <mutex>
@@ -26,8 +25,8 @@ namespace matriarch::agent {
 // A postmaster forks for each connection; with 2 cores at a load of 40 a knock took 0.3 s. Two
 // failed ones in a row and half a second more leave 1.5 s for the rest of the 3 s budget.
 inline constexpr Duration kFrozenIsNews = milliseconds(1500);
-// Cloud disks pause for a second now and then; one that is stalled for longer holds up commits,
-// and most clients give up after some seconds.
+// Cloud disks pause for a second now and then; one that completes nothing for longer holds up
+// commits, and most clients give up after some seconds.
 inline constexpr Duration kStallIsNews = milliseconds(1500);
 
 class KnockWatch {
@@ -60,17 +59,23 @@ class KnockWatch {
     std::thread thread_;
 };
 
+// Of the block device that holds the folder, by the kernel's statistics.
+std::optional<std::uint64_t> writes_completed(const std::string& folder);
+
 class DiskWatch {
   public:
-    DiskWatch(std::string path, const Clock& clock);
+    // How many writes the volume's device has completed; absent where that is not known.
+    using Completed = std::function<std::optional<std::uint64_t>()>;
+    DiskWatch(std::string path, const Clock& clock, Completed completed);
     // Waits for a write that is under way.
     ~DiskWatch();
     DiskWatch(const DiskWatch&) = delete;
     DiskWatch& operator=(const DiskWatch&) = delete;
 
     void watch(bool on);
-    // Since when a write is under way.
-    std::optional<TimePoint> busy_since() const;
+    // Since when a write waits while its device completes none. A busy disk is none that stalls: it
+    // completes others' writes, and ours within kBusyAtMost.
+    std::optional<TimePoint> stalled_since() const;
 
   private:
     void run();
@@ -78,10 +83,13 @@ class DiskWatch {
 
     const std::string path_;
     const Clock& clock_;
-    std::atomic<std::int64_t> busy_since_{0};
-    std::mutex mutex_;
+    const Completed completed_;
+    mutable std::mutex mutex_;
+    std::optional<TimePoint> busy_since_;          // guarded by mutex_, as all below
+    mutable std::optional<std::uint64_t> writes_;  // that the device had completed ...
+    mutable TimePoint progress_;                   // ... when that was first seen
     std::condition_variable changed_;
-    bool on_ = false, stop_ = false;  // guarded by mutex_
+    bool on_ = false, stop_ = false;
     std::thread thread_;
 };
 

@@ -75,7 +75,7 @@ struct Plan {
     // The record or an agent knows this term, which is above ours: the election must pass it.
     std::optional<Term> term_needed;
     std::string phase;           // one word for people: Creating, Ready, FailingOver, ...
-    bool uninformed = false;     // nothing is known yet: nothing is done, nor said
+    bool uninformed = false;     // no agent was heard yet: nothing is said, nor done but our term
     bool master_failed = false;  // the master can't serve as things are
     // Slaves that are fit for reads as things are; they get them when that has lasted.
     std::vector<InstanceName> fit_for_reads;

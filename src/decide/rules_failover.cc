@@ -191,7 +191,8 @@ bool end_is_looked_for(const Facts& f) {
     if (f.master == nullptr || !f.fresh(*f.master)) return false;
     const Report& report = *f.master->report;
     const bool over = report.fence_confirmed || report.end_of_wal.known() ||
-                      report.state == PostgresState::Running;
+                      report.state == PostgresState::Running ||
+                      report.disk_stalled >= f.policy.disk_stalled;  // nobody reads from that
     const auto& since = f.seen.master_failed_since;
     return !over && (!since || f.now - *since < f.seen.spec.failover.rescue);
 }

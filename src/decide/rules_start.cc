@@ -137,6 +137,9 @@ Verdict wait_for_knowledge(const Facts& f, Plan& plan) {
     if (f.seen.complete && asked_all) return Verdict::Pass;
     plan.uninformed = true;
     plan.recheck = milliseconds(200);
+    // An expiry counts from our term's first write at the earliest: that waits for nobody's answer.
+    if (f.seen.complete && f.record != nullptr && f.record->term < f.seen.term)
+        write_our_term(f, plan);
     return Verdict::Decided;
 }
 

@@ -128,7 +128,8 @@ struct Report {
     std::chrono::milliseconds stream_age{0};
     // For so long the postmaster has taken no connection though it should: frozen, not busy.
     std::chrono::milliseconds frozen{0};
-    // For so long a tiny write to the data volume is under way (master only).
+    // For so long a tiny write to the data volume waits and its device completes none: stalled, not
+    // busy. Of a master, and of one that was fenced for it.
     std::chrono::milliseconds disk_stalled{0};
     InstanceName upstream;             // where from
     std::chrono::milliseconds lag{0};  // replay lag by time; 0 when caught up

@@ -17,7 +17,8 @@ namespace log = telemetry::log;
 
 namespace {
 
-constexpr Duration kKeepPace = seconds(30);  // between two passes over unchanged objects
+constexpr Duration kKeepPace = seconds(30);           // between two passes over unchanged objects
+constexpr Duration kObserveAgain = milliseconds(20);  // what was decided on has moved
 constexpr Duration kOrderTimeout = seconds(5);
 
 bool disruptive(OrderKind kind) {
@@ -58,6 +59,15 @@ decide::Finding spec_finding(const Cluster& cluster, const ClusterMemory& memory
     return {type, false, "SpecInvalid",
             cluster.spec_problem->message() +
                 (memory.valid_spec ? "; the spec before stays in force" : "")};
+}
+
+// For the history, in few words.
+std::string what_failed(const decide::InstanceView* master, const decide::Policy& policy) {
+    if (master == nullptr || !master->report || !master->reachable) return "its agent is silent";
+    const Report& report = *master->report;
+    if (report.frozen >= policy.frozen) return "its postmaster takes no connection";
+    if (report.disk_stalled >= policy.disk_stalled) return "its volume takes no write";
+    return "PostgreSQL is " + std::string(to_string(report.state));
 }
 
 }  // namespace
@@ -167,7 +177,11 @@ Result<Duration> Reconciler::look(Look& look) {
     }
     look.plan.findings.push_back(spec_finding(cluster, memory));
     const decide::Plan& plan = look.plan;
-    if (plan.uninformed) return plan.recheck;
+    if (plan.uninformed) {
+        auto applied = apply_all(look);
+        if (!applied) return applied.error();
+        return *applied ? plan.recheck : kObserveAgain;
+    }
     memory.note_fit(plan.fit_for_reads, now);
     // Before any step: who is to be closed out must get no grant after that write.
     world_.agents.grant(cluster.key, plan.granting);
@@ -177,11 +191,7 @@ Result<Duration> Reconciler::look(Look& look) {
         memory.master_failed_since = now;
         reach(kDetected);
         const auto* master = look.seen.find(look.seen.record->holder);
-        const bool heard = master && master->report && master->reachable;
-        story_.master_failed(cluster, memory, look.seen,
-                             heard
-                                 ? "PostgreSQL is " + std::string(to_string(master->report->state))
-                                 : "its agent is silent");
+        story_.master_failed(cluster, memory, look.seen, what_failed(master, policy_));
     } else if (!plan.master_failed && plan.rule != "finish_promotion") {
         memory.master_failed_since.reset();
     }
@@ -213,14 +223,9 @@ Result<Duration> Reconciler::look(Look& look) {
         }
     }
     blame_objects(look);
-    for (const auto& step : plan.steps) {
-        if (auto applied = apply(look, step); !applied) {
-            if (applied.error().kind != ErrorKind::Conflict) return applied.error();
-            log::info("observes again",
-                      {{"cluster", cluster.key.str()}, {"why", applied.error().message()}});
-            return Duration(milliseconds(20));
-        }
-    }
+    auto applied = apply_all(look);
+    if (!applied) return applied.error();
+    if (!*applied) return kObserveAgain;
     if (calm) {
         if (auto labelled = label_pods(look); !labelled) return labelled.error();
         if (look.seen.published && plan.steps.empty())
@@ -237,6 +242,18 @@ Result<Duration> Reconciler::look(Look& look) {
     if (!look.again || plan.steps.empty())
         if (auto written = write_status(look); !written) return written.error();
     return look.again ? Duration::zero() : plan.recheck;
+}
+
+Result<bool> Reconciler::apply_all(Look& look) {
+    for (const auto& step : look.plan.steps) {
+        auto applied = apply(look, step);
+        if (applied) continue;
+        if (applied.error().kind != ErrorKind::Conflict) return applied.error();
+        log::info("observes again",
+                  {{"cluster", look.cluster->key.str()}, {"why", applied.error().message()}});
+        return false;
+    }
+    return true;
 }
 
 Status Reconciler::apply(Look& look, const decide::Step& step) {

@@ -63,6 +63,8 @@ class Reconciler {
     bool master_is_silent(const ClusterKey& key, const ClusterMemory& memory) const;
     static void blame_objects(Look& look);
 
+    // The plan's steps in their order; false: one met a Conflict, which voids the rest.
+    Result<bool> apply_all(Look& look);
     // One step of the plan.
     Status apply(Look& look, const decide::Step& step);
     Status do_step(Look& look, const decide::CreateInstance& step, const std::string& reason);

@@ -17,7 +17,6 @@ class BenchArena(Arena):
     """Its small disks are real file systems, which the kernel can hold up."""
 
     purpose = "bench"
-    options = {}
 
     def mount_disk(self, path):
         return (f"truncate -s {DISK_MB}M {path}.img && mkfs.ext4 -q -F {path}.img && "

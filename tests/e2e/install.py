@@ -1,5 +1,6 @@
 """Images and the operator: built, loaded into the lab, installed with Helm."""
 
+import json
 import os
 import subprocess
 from pathlib import Path
@@ -41,7 +42,9 @@ class Operator:
     def values(self, image=None, **settings):
         repository, tag = (image or self.image).rsplit(":", 1)
         pairs = {"image.repository": repository, "image.tag": tag} | settings
-        return [part for key, value in pairs.items() for part in ("--set", f"{key}={value}")]
+        return [part for key, value in pairs.items() for part in
+                (("--set-json", f"{key}={json.dumps(value)}") if isinstance(value, (dict, list)) else
+                 ("--set", f"{key}={value}"))]
 
     def install(self, wait=True, **settings):
         self.kube.make_namespace(self.namespace, {"pod-security.kubernetes.io/enforce": "restricted"})

@@ -29,11 +29,13 @@ def merged(under, over):
 
 class Arena:
     purpose = "gauntlet"
-    options = {"KILL_POINTS": "ON"}  # of the image's build
+    settings = {"config.logLevel": "debug",
+                "additionalEnv": [{"name": "MATRIARCH_KILL_POINTS", "value": KILL_POINTS}]}
 
-    def __init__(self, image=None, say=print):
+    def __init__(self, image=None, say=print, kill_points=False):
         self.lab = Lab(self.purpose)
         self.wanted_image = image
+        self.options = {"KILL_POINTS": "ON"} if kill_points else {}  # of the image's build
         self.say = say
         self.kube = self.cluster = None
         self.spec = None  # of the cluster that is there
@@ -42,14 +44,12 @@ class Arena:
 
     def up(self):
         self.lab.up("--nodes", NODES)
-        self.image = self.wanted_image or build_images(self.lab, self.purpose, **self.options)
+        self.image = self.wanted_image or build_images(self.lab, f"{self.purpose}{'-kill-points' if self.options else ''}", **self.options)
         if self.wanted_image:
             self.lab("load", self.image, SMALL["image"])
         self.machine = Machine(self.lab)
         self.kube = Kube(program("kubectl"), self.lab.environment()["KUBECONFIG"])
-        self.operator = Operator(self.kube, program("helm"), self.image).install(**{
-            "config.logLevel": "debug",
-            "additionalEnv[0].name": "MATRIARCH_KILL_POINTS", "additionalEnv[0].value": KILL_POINTS})
+        self.operator = Operator(self.kube, program("helm"), self.image).install(**self.settings)
         self.operator.wait_leader()
         self.kube.make_namespace(NAMESPACE)
         self.cluster = Cluster(self.kube, NAMESPACE, NAME)
@@ -170,6 +170,9 @@ class Arena:
             ready = [pod for pod in self.operator.running() if any(
                 one["type"] == "Ready" and one["status"] == "True" for one in pod["status"].get("conditions", []))]
             return len(ready) >= 2
+        for pod in self.operator.running():  # one that was killed often is held back for minutes
+            if any("waiting" in one["state"] for one in pod["status"].get("containerStatuses", [])):
+                self.kube.delete("pod", self.operator.namespace, pod["metadata"]["name"], grace=0)
         wait_for("two operators", both, 60, every=0.2, state=lambda: [
             (pod["metadata"]["name"], pod["spec"].get("nodeName"), pod["status"].get("phase"))
             for pod in self.operator.pods()])

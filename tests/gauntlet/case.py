@@ -14,13 +14,6 @@ import re
 from dataclasses import dataclass, field
 from typing import Callable
 
-# What cannot be tried faithfully yet, and what it waits for. `--waiting` runs them nevertheless, as
-# well as that can be done from outside.
-WAITS_FOR = {
-    "46": "libfaketime in the image, to step one process's clock",
-    "55": "spec.replication.mode quorum in a failover (the recorded synchronous set)",
-}
-
 SHORT = ("1", "2", "3", "4", "6", "12", "16", "18", "28", "32", "41", "50")
 
 CASES = {}
@@ -35,10 +28,7 @@ class Case:
     spec: dict = field(default_factory=dict)  # over the usual cluster of one master and two slaves
     leader: str = "elsewhere"  # the operator's leader: not on the master's node, "with master", or "any"
     bare: bool = False  # makes and judges its own cluster: no writers, no oracles
-
-    @property
-    def waits_for(self):
-        return WAITS_FOR.get(self.number) or WAITS_FOR.get(base(self.number))
+    kill_points: bool = False  # needs an image that has them
 
 
 def base(number):

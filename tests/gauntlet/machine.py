@@ -9,6 +9,7 @@ import http.client
 import os
 import signal
 import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -18,6 +19,7 @@ from lablib import cgroups, network
 from lablib.settings import settings
 
 TABLE = "gauntlet"
+LATE = Path(__file__).resolve().parent / "late.py"
 KILL_POINTS = "/dev/shm/kill-points"  # in the operator's container, writable whatever its image
 
 
@@ -33,6 +35,10 @@ class Process:
 
     def __repr__(self):
         return f"{self.pid} {self.command[:60]}"
+
+
+def gateway_of(pod):
+    return ".".join(pod["status"]["podIP"].split(".")[:3]) + ".1"
 
 
 class Machine:
@@ -159,7 +165,7 @@ class Machine:
     def rules(self, pod, rules):
         """nft rules for what comes in and goes out. The pod's own gateway is its kubelet, which
         is left alone: its probes are not part of the network's faults."""
-        gateway = ".".join(pod["status"]["podIP"].split(".")[:3]) + ".1"
+        gateway = gateway_of(pod)
         text = f"table inet {TABLE} {{\n"
         for chain, hook, field in (("received", "input", "saddr"), ("sent", "output", "daddr")):
             text += f" chain {chain} {{ type filter hook {hook} priority -300; policy accept;\n"
@@ -194,24 +200,21 @@ class Machine:
 
     @contextlib.contextmanager
     def lossy(self, pod, percent):
-        drop = f"numgen random mod 100 < {percent} drop"
+        drop = f"numgen random mod 100 < {percent} counter drop"
         with self.rules(pod, {"received": [drop], "sent": [drop]}):
             yield
-
-    def can_delay(self, pod):
-        done = self.inside(pod, "tc", "qdisc", "add", "dev", "lo", "root", "netem", "delay", "1ms", check=False)
-        self.inside(pod, "tc", "qdisc", "del", "dev", "lo", "root", check=False)
-        return done.returncode == 0
 
     @contextlib.contextmanager
     def delayed(self, pod, ms):
         """What it sends arrives that much later."""
-        self.inside(pod, "tc", "qdisc", "add", "dev", "eth0", "root", "netem", "delay", f"{ms}ms")
-        try:
-            yield
-        finally:
-            with contextlib.suppress(AssertionError, IndexError):
-                self.inside(pod, "tc", "qdisc", "del", "dev", "eth0", "root", check=False)
+        pid, address = self.processes(pod)[0].pid, pod["status"]["podIP"]
+        with subprocess.Popen(["nsenter", f"--net=/proc/{pid}/ns/net", "--", sys.executable, LATE, str(ms), address,
+                               gateway_of(pod)], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as late:
+            try:
+                assert late.stdout.readline().strip() == b"late", "packets could not be delayed"
+                yield
+            finally:
+                late.stdin.close()
 
     # Nodes and the control plane.
 

@@ -46,7 +46,7 @@ class Row:
     @property
     def verdict(self):
         if not self.results:
-            return f"not run: waits for {self.case.waits_for}" if self.case.waits_for else "not run"
+            return "not run"
         return f"FAIL: {self.reason}" if self.reason else "pass"
 
     @property

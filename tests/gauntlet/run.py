@@ -46,8 +46,8 @@ class Result:
 class Run:
     """What a case sees. Faults are `machine`'s and `cluster`'s."""
 
-    def __init__(self, arena, case, number):
-        self.arena, self.case = arena, case
+    def __init__(self, arena, case, number, slack=1):
+        self.arena, self.case, self.slack = arena, case, slack
         self.kube, self.operator, self.lab, self.machine = (
             arena.kube, arena.operator, arena.lab, arena.machine)
         self.result = Result(number)
@@ -227,6 +227,7 @@ class Run:
         while time.monotonic() < until:
             record = self.cluster.record()
             if (record["master"], record["epoch"]) != (self.master, self.epoch):
+                self.result.changes = record["epoch"] - self.epoch
                 raise AssertionError(f"no change of master was expected, {time.monotonic() - self.fault_at:.1f} s after "
                                      f"the fault the record says {record}, before it was "
                                      f"{self.master} in epoch {self.epoch}")
@@ -304,13 +305,13 @@ class Run:
         expect, result = self.case.expect, self.result
         if probes.broken:
             self.fail(f"a prober ended with {probes.broken}: nobody watched for double writes")
-        doubles = double_writes(probes.acknowledged, seen.records)
+        doubles = double_writes(probes.acknowledged, seen.records, probes.words)
         result.double = len(doubles)
         if doubles:
             text = f"{len(doubles)} double writes: {doubles[0][1]}"
             (self.note if expect.pause else self.fail)(text)
         epochs = range(first_epoch + 1, self.cluster.epoch + 1)
-        for reason in (loss(expect, result.lost) + outage(expect, result.uri, result.service)
+        for reason in (loss(expect, result.lost) + outage(expect, result.uri, result.service, self.slack)
                        + route_truth(seen.records, seen.routes)
                        + status_truth(self.cluster.history(), epochs, result.lost)):
             self.fail(reason)

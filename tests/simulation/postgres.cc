@@ -308,7 +308,7 @@ postgres::ServerStatus Postgres::status() const {
     return s;
 }
 
-std::optional<TimePoint> Postgres::disk_busy_since() const {
+std::optional<TimePoint> Postgres::disk_stalled_since() const {
     const auto& since = place_.volume.stalled_since;
     if (!watching_disk_ || !since) return {};
     return clock().now() - (world().now() - *since);

@@ -89,7 +89,7 @@ class Postgres final : public agent::Instance {
     void cancel(agent::JobId id) override;
     void pace(agent::Pace) override {}  // the end of a promotion is told at once
     void watch_disk(bool on) override { watching_disk_ = on; }
-    std::optional<TimePoint> disk_busy_since() const override;
+    std::optional<TimePoint> disk_stalled_since() const override;
     void remember_flush(Timeline timeline, Lsn flushed) override;
 
     // The world's hand.

@@ -28,6 +28,7 @@ class VolumeState final : public agent::StateStore {
         volume_.state = state;
         return {};
     }
+    Status save_fence(const agent::State& state) override { return save(state); }
 
   private:
     Volume& volume_;

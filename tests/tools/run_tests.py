@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 """Runs tiers of tests and counts: run_tests.py [--preset dev] TIER...
 
-Tiers: unit, simulation, integration (a real etcd and kube-apiserver), e2e (three real nodes). The last line is
-"N passed, N failed". A test that was skipped has failed: nothing here may go untested.
+Tiers: unit, simulation, integration (a real etcd and kube-apiserver), e2e (three real nodes), gauntlet (its short
+set, on three real nodes). The last line is "N passed, N failed". A test that was skipped has failed: nothing here may go untested.
 """
 
 import argparse
@@ -85,6 +85,29 @@ def e2e(_build):
     return outcome
 
 
+def gauntlet(_build):
+    """The short set, once each. Its budgets are for a machine that does nothing else."""
+    results = ROOT / "build" / "gauntlet" / "results.json"
+    results.unlink(missing_ok=True)
+    running = subprocess.Popen([sys.executable, str(ROOT / "tests" / "gauntlet" / "gauntlet.py"), "--short", "--runs", "1",
+                                "--slack", "3"], stdin=subprocess.DEVNULL, cwd=ROOT)
+    try:
+        running.wait()
+    except BaseException:
+        running.send_signal(signal.SIGINT)
+        running.wait()
+        raise
+    outcome = Outcome("gauntlet")
+    for case in json.loads(results.read_text())["cases"] if results.exists() else []:
+        if case["verdict"] == "pass":
+            outcome.passed += 1
+        else:
+            outcome.failures.append(f"{case['number']} {case['title']}: {case['verdict']}")
+    if running.returncode != 0 and not outcome.failures:
+        outcome.failures.append(f"gauntlet.py ended with exit status {running.returncode}")
+    return outcome
+
+
 def unit(build):
     return ctest("unit", build, jobs=os.cpu_count())
 
@@ -102,7 +125,8 @@ def integration(build):
         lab.down()
 
 
-TIERS = {"unit": unit, "simulation": simulation, "integration": integration, "e2e": e2e}
+TIERS = {"unit": unit, "simulation": simulation, "integration": integration, "e2e": e2e,
+         "gauntlet": gauntlet}
 
 
 def run(tier, *arguments):

@@ -21,16 +21,14 @@ def full(run, instance):
     root = f"/proc/{run.machine.agent(pod)}/root"
     path = f"{root}{FILL}"
     # Rounded up to what is free; the last write fails, and that is the point.
-    with open(path, "wb") as out:
+    with open(path, "wb", buffering=0) as out:
         block = bytes(1 << 20)
         with contextlib.suppress(OSError):
             for _ in range(2 * DISK_MB):
                 out.write(block)
-                out.flush()
         with contextlib.suppress(OSError):
             while True:
                 out.write(bytes(4096))
-                out.flush()
     try:
         yield
     finally:

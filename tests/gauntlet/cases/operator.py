@@ -14,7 +14,7 @@ from machine import until
 
 API_AWAY = 60  # seconds
 # An operator that dies in the middle is replaced once its Lease ran out.
-RESUMED = Bounds(POSTMASTER.p50 + 10000, POSTMASTER.p99 + 15000)
+RESUMED = Bounds(POSTMASTER.p50 + 8000, POSTMASTER.p99 + 8000)
 
 
 @case("21", f"API server away for {API_AWAY} s", stays(hold=5))
@@ -82,7 +82,7 @@ def leader_killed_at(point):
 
 for letter, words, point in STOPS:
     case(f"25{letter}", f"postmaster killed, and the leader when {words}",
-         failover(RESUMED))(leader_killed_at(point))
+         failover(RESUMED), kill_points=True)(leader_killed_at(point))
 
 
 @case("25i", "leader killed while the old master is rewound", failover(NODE, lost="reported", ready=240),
@@ -114,9 +114,10 @@ def operator_killed_while_creating(run):
             time.sleep(run.random.uniform(0.2, 1.5))
             for pod in run.operator.running():
                 with contextlib.suppress(AssertionError, OSError, KeyError):
-                    process = next(one for one in run.machine.processes(pod) if "matriarch-operator" in one.command)
-                    run.machine.kill(process.pid)
-                    kills += 1
+                    for process in run.machine.processes(pod):
+                        if "matriarch-operator" in process.command:
+                            run.machine.kill(process.pid)
+                            kills += 1
         run.note(f"{kills} operators killed")
         # The kubelet holds a container back that died that often.
         status = cluster.wait_ready(400)

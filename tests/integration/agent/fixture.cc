@@ -275,6 +275,7 @@ void Node::start() {
     add("--data-root", root);
     add("--tls-dir", tls_dir);
     add("--socket-dir", socket_dir);
+    add("--pod-dir", root + "-pod");
     add("--order-port", std::to_string(order_port));
     add("--health-port", std::to_string(health_port));
     add("--port", std::to_string(port));

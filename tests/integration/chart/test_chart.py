@@ -45,6 +45,8 @@ VALUE_SETS = {
         "podAnnotations": {"example.com/c": "d"}, "priorityClassName": "system-cluster-critical",
         "config": {"logFormat": "console", "logLevel": "debug", "maxConcurrentReconciles": 8},
         "additionalArgs": ["--example=1"], "additionalEnv": [{"name": "A", "value": "b"}],
+        "additionalVolumes": [{"name": "more", "emptyDir": {}}],
+        "additionalVolumeMounts": [{"name": "more", "mountPath": "/more"}],
         "affinity": {"nodeAffinity": {}}, "podDisruptionBudget": {"minAvailable": "50%"},
         "topologySpreadConstraints": [{
             "maxSkew": 1, "topologyKey": "kubernetes.io/hostname", "whenUnsatisfiable": "ScheduleAnyway",

@@ -1,8 +1,11 @@
-#include "agent/state.h"
+#include "agent/state_store.h"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "agent/files.h"
 #include "agent/install.h"
@@ -37,38 +40,67 @@ class StateFile : public ::testing::Test {
     StateFile() {
         folder = ::testing::TempDir() + "matriarch-state-XXXXXX";
         EXPECT_NE(mkdtemp(folder.data()), nullptr);
+        volume = folder + "/state.json", beside = folder + "/beside.json";
     }
     ~StateFile() override { EXPECT_TRUE(remove_tree(folder)); }
-    std::string folder;
+    std::string folder, volume, beside;
 };
 
 TEST_F(StateFile, GivenAState_WhenSavedAndLoaded_ThenItIsTheSame) {
-    FileStateStore store(folder + "/state.json");
+    FileStateStore store(volume, beside);
     EXPECT_EQ(*store.load(), State{}) << "nothing was ever saved";
     ASSERT_TRUE(store.save(example()));
     EXPECT_EQ(*store.load(), example());
 }
 
 TEST_F(StateFile, GivenATornFile_WhenLoaded_ThenItIsNeverTakenForNothing) {
-    const std::string whole = encode_state(example());
+    const std::string whole = encode_state({example(), 7});
     for (std::size_t size = 0; size < whole.size(); size += 7)
         EXPECT_FALSE(decode_state(whole.substr(0, size))) << size << " bytes";
     for (std::size_t at = 0; at < whole.size(); at += 5) {
         std::string flipped = whole;
         flipped[at] = static_cast<char>(flipped[at] ^ 4);
         const auto read = decode_state(flipped);
-        EXPECT_TRUE(!read || *read == example()) << "byte " << at;
+        EXPECT_TRUE(!read || read->state == example()) << "byte " << at;
     }
-    FileStateStore store(folder + "/state.json");
-    ASSERT_TRUE(write_file(folder + "/state.json", whole.substr(0, 100), Durable::No));
+    FileStateStore store(volume, beside);
+    ASSERT_TRUE(write_file(volume, whole.substr(0, 100), Durable::No));
+    EXPECT_EQ(store.load().error().kind, ErrorKind::Invalid);
+}
+
+// A named pipe that nobody reads stands for a volume that takes no write.
+TEST_F(StateFile, GivenAStalledVolume_WhenAFenceIsStored_ThenItIsKeptBesideItAndCounts) {
+    const std::string stalls = volume + ".new";
+    FileStateStore store(volume, beside);
+    State state = example();
+    state.fenced = Epoch(8);
+    ASSERT_TRUE(store.save(state));
+    ASSERT_EQ(mkfifo(stalls.c_str(), 0600), 0);
+    state.fenced = Epoch(9);
+    EXPECT_TRUE(store.save_fence(state));
+    EXPECT_EQ(FileStateStore(volume, beside).load()->fenced, Epoch(9));
+    EXPECT_EQ(FileStateStore(volume, beside + "-of-another-pod").load()->fenced, Epoch(8));
+
+    const int reader = open(stalls.c_str(), O_RDONLY | O_NONBLOCK);  // it goes on
+    ASSERT_GE(reader, 0);
+    state.fenced = Epoch(10);
+    EXPECT_TRUE(store.save(state)) << "a pipe can't be synced: the stalled write itself failed";
+    EXPECT_EQ(FileStateStore(volume, beside).load()->fenced, Epoch(10)) << "the newer one counts";
+    close(reader);
+}
+
+TEST_F(StateFile, GivenATornCopyBesideTheVolume_WhenLoaded_ThenItIsNeverTakenForNothing) {
+    FileStateStore store(volume, beside);
+    ASSERT_TRUE(store.save(example()));
+    ASSERT_TRUE(write_file(beside, "half", Durable::No));
     EXPECT_EQ(store.load().error().kind, ErrorKind::Invalid);
 }
 
 TEST_F(StateFile, GivenACrashBeforeTheRename_WhenLoaded_ThenTheOldStateHolds) {
-    FileStateStore store(folder + "/state.json");
+    FileStateStore store(volume, beside);
     ASSERT_TRUE(store.save(example()));
-    ASSERT_TRUE(write_file(folder + "/state.json.new.new", "half", Durable::No));
-    ASSERT_TRUE(move_path(folder + "/state.json.new.new", folder + "/state.json.new"));
+    ASSERT_TRUE(write_file(volume + ".new.new", "half", Durable::No));
+    ASSERT_TRUE(move_path(volume + ".new.new", volume + ".new"));
     EXPECT_EQ(*store.load(), example());
 }
 

@@ -61,6 +61,9 @@ TEST_F(Fenced, GivenAFenceOnDisk_WhenTheEndOfTheWalIsStillLookedFor_ThenNobodyIs
     EXPECT_EQ(chosen(), nullptr);
     s.seen.master_failed_since = kNow - s.seen.spec.failover.rescue;
     EXPECT_NE(chosen(), nullptr) << "it waits no longer than rescueSeconds";
+    s.seen.master_failed_since = kNow;
+    s.report(1).disk_stalled = milliseconds(1600);
+    EXPECT_NE(chosen(), nullptr) << "a volume that stalls is read by nobody";
 }
 
 TEST_F(Fenced, GivenAReceiverThatRuns_WhenPatienceLasts_ThenNobodyIsChosen) {

@@ -25,6 +25,21 @@ TEST(Start, GivenANewLeader_WhenAnAgentHasNotBeenAskedYet_ThenItIsNotCalledSilen
     EXPECT_TRUE(plan.findings.empty());
 }
 
+TEST(Start, GivenANewLeader_WhenADeadAgentKeepsItWaiting_ThenItsTermIsWrittenAtOnce) {
+    Scene s = Scene::healthy();
+    s.at(1).asked = s.at(1).reachable = false;
+    s.seen.term = Term(2);
+    const Plan plan = s.plan();
+    EXPECT_TRUE(plan.uninformed);
+    ASSERT_EQ(plan.steps.size(), 1u);
+    const auto* write = std::get_if<WriteRecord>(&plan.steps[0].action);
+    ASSERT_NE(write, nullptr);
+    EXPECT_EQ(write->record.term, Term(2));
+    EXPECT_FALSE(plan.granting) << "to nobody before the stored epochs were compared";
+    s.seen.complete = false;
+    EXPECT_TRUE(s.plan().steps.empty()) << "the record may be older than it seems";
+}
+
 TEST(Start, GivenTheFirstEmptyInstance_WhenItReports_ThenItHoldsEpochOne) {
     Scene s = Scene::empty();
     for (int n = 1; n <= 3; ++n) s.add(n);
