@@ -29,7 +29,7 @@ Container::Container(Place place, ApiAccess api, Peers& peers, std::function<voi
       on_exit_(std::move(on_exit)),
       random_(place_.world.random().next()),
       process_(std::make_shared<Process>(place_.world)),
-      state_(place_.volume),
+      state_(place_.volume, place_.pod),
       postgres_(place_, process_, [this](agent::Event e) { deliver(std::move(e)); }),
       ways_(place_, api, peers, process_, [this](agent::Event e) { deliver(std::move(e)); }),
       warden_(place_.world, clock_, postgres_),
