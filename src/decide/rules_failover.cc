@@ -22,6 +22,40 @@ Verdict reopen(const Facts& f, Plan& plan) {
     return Verdict::Decided;
 }
 
+bool serves(const InstanceView& i) {
+    return i.report && i.report->state == PostgresState::Running &&
+           i.report->in_recovery == Known::No;
+}
+
+// Nothing runs, and its data is that of a master.
+bool was_master(const InstanceView& i) {
+    const bool stopped =
+        i.report->state == PostgresState::Stopped || i.report->state == PostgresState::Dead;
+    return stopped && !i.report->standby && i.report->end_of_wal.known();
+}
+
+// The one that serves in an epoch that the record knows nothing of, or, once everybody answers and
+// nobody serves, that did until its mandate ran out. Never more than one.
+const InstanceView* master_of(const Facts& f, Epoch epoch) {
+    const auto& all = f.seen.instances;
+    const bool nobody = std::none_of(all.begin(), all.end(), serves);
+    if (nobody && !std::all_of(all.begin(), all.end(), [&](auto& i) { return f.fresh(i); }))
+        return nullptr;
+    const InstanceView* found = nullptr;
+    for (const auto& i : all) {
+        if (!i.report || !(nobody ? was_master(i) && i.report->epoch == epoch : serves(i)))
+            continue;
+        if (found != nullptr) return nullptr;
+        found = &i;
+    }
+    const bool right = found != nullptr && f.fresh(*found) && found->report->epoch == epoch &&
+                       found->report->system_identifier == f.record->system_identifier;
+    const bool newest = right && std::none_of(all.begin(), all.end(), [&](const auto& i) {
+                            return i.report && i.report->timeline > found->report->timeline;
+                        });
+    return newest ? found : nullptr;
+}
+
 // PostgreSQL ended on the master, its agent is here.
 Verdict end_of_master(const Facts& f, Plan& plan) {
     const Report& report = *f.master->report;
@@ -86,15 +120,10 @@ Verdict wait_for_expiry(const Facts& f, Plan& plan) {
 
 Verdict obey_higher_epochs(const Facts& f, Plan& plan) {
     const InstanceView* knows = nullptr;
-    std::vector<const InstanceView*> serving;
-    for (const auto& i : f.seen.instances) {
-        if (!i.report) continue;
-        if (i.report->epoch > f.record->epoch &&
+    for (const auto& i : f.seen.instances)
+        if (i.report && i.report->epoch > f.record->epoch &&
             (knows == nullptr || i.report->epoch > knows->report->epoch))
             knows = &i;
-        if (i.report->state == PostgresState::Running && i.report->in_recovery == Known::No)
-            serving.push_back(&i);
-    }
     if (knows == nullptr) return Verdict::Pass;
     const Epoch highest = knows->report->epoch;
     std::string what = knows->name.value + " knows epoch " + std::to_string(highest.value) +
@@ -102,27 +131,24 @@ Verdict obey_higher_epochs(const Facts& f, Plan& plan) {
                        std::to_string(f.record->epoch.value) +
                        ": was the Kubernetes API restored from a backup? ";
     plan.phase = "Recovering";
-    const bool one = serving.size() == 1 && f.fresh(*serving[0]) &&
-                     serving[0]->report->epoch == highest &&
-                     serving[0]->report->system_identifier == f.record->system_identifier;
-    if (one && f.seen.spec.failover.mode != FailoverMode::Paused) {
-        what += serving[0]->name.value + " serves in it and goes on in the next";
+    const auto* master = master_of(f, highest);
+    if (master != nullptr && f.seen.spec.failover.mode != FailoverMode::Paused) {
+        what += master->name.value + " is master in it and goes on in the next";
         Candidate again;
-        again.instance = serving[0];
+        again.instance = master;
         again.former_master = true;
         auto r = succeed(f, again, ProofKind::ConfirmedFence);
         // The lost record's rule, which the one that serves knows.
-        if (const auto& rule = serving[0]->report->sync; rule && rule->waits())
+        if (const auto& rule = master->report->sync; rule && rule->waits())
             r.former_sync.push_back(*rule);
         r.epoch = Epoch(highest.value + 1);
-        r.timeline = serving[0]->report->timeline;
-        r.timeline_opened_by = serving[0]->report->timeline_opened_by;
+        r.timeline = master->report->timeline;
+        r.timeline_opened_by = master->report->timeline_opened_by;
         plan.steps.push_back({WriteRecord{std::move(r), Bytes(0)}, what});
     } else {
         what +=
-            "Nothing is changed: " +
-            std::string(serving.empty() ? "nobody" : "more than one, or one of another epoch,") +
-            " serves; fence all but the right one and wait";
+            "Nothing is changed: nobody who answers is known as its only master; fence all but the "
+            "right one and wait";
         plan.phase = "Blocked";
     }
     plan.findings.push_back({"Ready", false, "RecordBehind", std::move(what)});

@@ -293,6 +293,27 @@ TEST(Failover, GivenARecordOfThePast_WhenOneServesInALaterEpoch_ThenItGoesOnInTh
     EXPECT_FALSE(plan.granting);
 }
 
+// Found by simulation: nobody granted or renewed anything while the API was restored.
+TEST(Failover, GivenARecordOfThePast_WhenItsMasterRanOutOfItsMandate_ThenItGoesOnOnceAllAnswer) {
+    Scene s = Scene::healthy();
+    s.postmaster_died(1);
+    for (const int n : {1, 2, 3}) s.report(n).epoch = Epoch(7);
+    s.report(1).end_of_wal = Lsn(5000);
+    const auto plan = s.plan();
+    const auto* write = only<WriteRecord>(plan);
+    ASSERT_NE(write, nullptr);
+    EXPECT_EQ(write->record.holder, InstanceName("orders-1"));
+    EXPECT_EQ(write->record.epoch, Epoch(8));
+    s.at(3).reachable = false;
+    EXPECT_EQ(only<WriteRecord>(s.plan()), nullptr) << "who is silent may be the master";
+    s.at(3).reachable = true;
+    s.report(1).standby = true;
+    EXPECT_EQ(only<WriteRecord>(s.plan()), nullptr) << "a slave's data proves nothing";
+    s.report(1).standby = false;
+    s.report(2).timeline = Timeline(9);
+    EXPECT_EQ(only<WriteRecord>(s.plan()), nullptr) << "another one was master later";
+}
+
 TEST(Failover, GivenARecordOfThePast_WhenTwoServe_ThenNothingIsChanged) {
     Scene s = Scene::healthy();
     s.serve(2);
