@@ -280,7 +280,11 @@ class Brain {
     void halt() {
         if (v.run == Run::Off) {
             if (!settle(false)) return;
-            return t.done("not running");
+            // Whether it may lead, and what others may lack, is known only while it runs.
+            const bool slaves = v.data.kind == DataFacts::Kind::Complete && v.data.standby;
+            if (!slaves || v.must_check) return t.done("not running");
+            if (t.backing_off()) return;
+            return t.act(Kind::Start, "starts, and receives nothing", Role::Slave);
         }
         if (v.run != Run::Up || !v.server) return t.say("waits until it accepts connections");
         if (!v.server->in_recovery) return t.fail("it is no slave");

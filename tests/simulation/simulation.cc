@@ -164,7 +164,8 @@ class Run {
         api_.erase("postgresclusters", "shop/orders");
         const TimePoint end = world_.now() + kDeletion;
         do collect_garbage(uid);
-        while (pods_are_left() && world_.now() < end && !world_.violation());
+        while ((pods_are_left() || !api_.owned_by(uid).empty()) && world_.now() < end &&
+               !world_.violation());
         if (world_.violation()) return;
         for (const auto& [name, machine] : kubelet_.machines())
             if (machine.pod_exists) world_.violate("deletion", name.value + " is still there");
