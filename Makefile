@@ -10,7 +10,7 @@ export PATH := $(PATH):/usr/local/go/bin:/usr/lib/go/bin
 export PYTHONDONTWRITEBYTECODE = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build unit integration e2e contract test simulate simulate-mutants demo demo-down gauntlet \
+.PHONY: help setup build unit integration e2e contract test simulate simulate-mutants demo demo-down gauntlet noise \
         bench-failover sanitize format format-check lint image manifests manifests-check clean
 
 help: ## Show this list
@@ -38,11 +38,12 @@ contract: ## Run every client of docs/examples, and a system that moves over, on
 	@tests/setup.sh contract
 	@$(PYTHON) $(TOOLS)/run_tests.py contract
 
-simulate: ## Simulate faults from seeds (SEEDS=1000 FROM=1 PROFILE=network), or tell one story (SEED=42)
+simulate: ## Simulate faults from seeds (SEEDS=1000 FROM=1 PROFILE=network FOREVER=1), or tell one story (SEED=42)
 	@tests/setup.sh build
 	@$(TOOLS)/build.sh $(PRESET) $(JOBS) simulate
-	@build/$(PRESET)/tests/simulation/simulate $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),1000)) \
-		$(if $(FROM),--from $(FROM)) $(if $(PROFILE),--profile $(PROFILE)) --jobs $(JOBS)
+	@build/$(PRESET)/tests/simulation/simulate --jobs $(JOBS) \
+		$(if $(SEED),--seed $(SEED),$(if $(FOREVER),--forever,--seeds $(or $(SEEDS),1000))) \
+		$(if $(ONLY),--only $(ONLY)) $(if $(FROM),--from $(FROM)) $(if $(PROFILE),--profile $(PROFILE))
 
 simulate-mutants: ## Switch on one fault of the protocol after the other: each must be found (SEEDS=200 MUTANT=name)
 	@tests/setup.sh build
@@ -65,6 +66,10 @@ demo-down: ## Remove everything that the demo made
 gauntlet: ## Run 50 faults against real PostgreSQL, counting lost rows (CASE="12 25" RUNS=20 SHORT=1)
 	@tests/setup.sh all
 	@$(PYTHON) tests/gauntlet/gauntlet.py $(if $(RUNS),--runs $(RUNS)) $(if $(SHORT),--short) $(CASE)
+
+noise: ## An hour of what must not cause a failover: load, lost packets, taken sessions (MINUTES=60)
+	@tests/setup.sh all
+	@$(PYTHON) tests/gauntlet/noise.py --minutes $(or $(MINUTES),60)
 
 bench-failover: ## Measure write outages, here and with Patroni (RUNS=3 ONLY="patroni switchover" DOCS=1)
 	@tests/setup.sh bench

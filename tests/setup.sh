@@ -2,9 +2,9 @@
 # Installs what the project needs on Debian 12: tests/setup.sh [build|lab|all|bench|contract]
 #   build  compilers, libraries and PostgreSQL: to build, and to run unit and integration tests
 #   lab    what the local Kubernetes of tests/lab needs
-#   all    both
-#   bench  both, and what the benchmark's peer is installed with
-#   contract  both, and the languages of docs/examples
+#   all    both, and the programs that check what is made for them
+#   bench  all, and what the benchmark's peer is installed with
+#   contract  all, and the languages of docs/examples
 # Can be repeated: takes a moment when nothing is missing.
 set -eu
 
@@ -15,6 +15,7 @@ build_packages="build-essential g++ cmake ninja-build ccache pkg-config
     python3 python3-pytest python3-yaml python3-psycopg2 openssl procps"
 lab_packages="build-essential python3 containerd runc containernetworking-plugins buildah debootstrap
     conntrack socat nftables iproute2 procps openssl util-linux"
+check_packages="haproxy pgbouncer prometheus"
 bench_packages="python3-venv e2fsprogs"
 contract_packages="python3-venv default-jdk-headless libpostgresql-jdbc-java"
 
@@ -110,10 +111,10 @@ group=${1:-all}
 case $group in
     build) install_packages "$build_packages" ;;
     lab) install_packages "$lab_packages" ;;
-    all) install_packages "$build_packages $lab_packages" ;;
-    bench) install_packages "$build_packages $lab_packages $bench_packages" ;;
+    all) install_packages "$build_packages $lab_packages $check_packages" ;;
+    bench) install_packages "$build_packages $lab_packages $check_packages $bench_packages" ;;
     contract)
-        install_packages "$build_packages $lab_packages $contract_packages"
+        install_packages "$build_packages $lab_packages $check_packages $contract_packages"
         install_node
         ;;
     *)

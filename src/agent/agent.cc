@@ -1,8 +1,12 @@
 #include "agent/agent.h"
 
+#include <unistd.h>
+
 #include <algorithm>
+#include <cstdio>
 #include <utility>
 
+#include "base/mutant.h"
 #include "telemetry/log.h"
 
 namespace matriarch::agent {
@@ -11,6 +15,16 @@ namespace {
 namespace log = telemetry::log;
 
 constexpr int kStepLimit = 16;  // a decision leads to another at most so often at one moment
+
+Bytes resident_memory() {
+    long total = 0, resident = 0;
+    if (FILE* file = fopen("/proc/self/statm", "re")) {
+        if (fscanf(file, "%ld %ld", &total, &resident) != 2) resident = 0;
+        fclose(file);
+    }
+    return Bytes(static_cast<std::uint64_t>(resident) *
+                 static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE)));
+}
 
 }  // namespace
 
@@ -37,14 +51,18 @@ void Agent::begin() {
         state_trouble_ = stored.error().message();
         log::error("the stored state is unusable", stored.error());
     }
+    if (mutant("fence_forgotten")) state_.fenced = Epoch();
+    if (mutant("epoch_forgotten")) state_.epoch = Epoch();
     v_.grace = settings_.grace;
     v_.has_config = state_.config.has_value();
     v_.fenced = state_.fenced;
     v_.epoch = state_.epoch;
     // What was promised before it started is forgotten, so anything may have been.
-    if (state_.ttl.count() > 0) promised_until_ = clock_.now() + expiry_wait(state_.ttl);
+    if (state_.ttl.count() > 0 && !mutant("promise_forgotten"))
+        promised_until_ = clock_.now() + expiry_wait(state_.ttl);
     if (state_.goal && resumes(state_.goal->kind)) {
         goal_ = Goal{*state_.goal, clock_.now()};
+        if (goal_->order.kind == OrderKind::Follow) followed_ = goal_->order;
         // The operator gives its orders anew to a new incarnation; until then this one is nobody's.
         goal_->order.id = OrderId();
         if (goal_->order.withhold) withheld_ = goal_->order.epoch;
@@ -60,30 +78,49 @@ void Agent::begin() {
 
 // --- deciding and doing ---------------------------------------------------------------------
 
-ConfigFiles Agent::render(Role role_if_off, bool starting, postgres::ServerConfig* server) const {
+// What the files should say; `starts_as`: of a server that is off and starts now.
+postgres::ServerConfig Agent::wanted_server(std::optional<Role> starts_as) const {
     postgres::ServerConfig wanted =
         wanted_server_config(v_, goal_, settings_.layout, written_server_);
-    if (starting && wanted.role != role_if_off) {
+    if (starts_as && wanted.role != *starts_as) {
         // A promotion that begins with a start as slave, or a start without a goal.
-        wanted.role = role_if_off;
-        wanted.read_only = role_if_off == Role::Slave;
-        if (role_if_off == Role::Master) wanted.primary_conninfo = wanted.primary_slot_name = "";
+        wanted.role = *starts_as;
+        wanted.read_only = *starts_as == Role::Slave;
+        if (*starts_as == Role::Master) wanted.primary_conninfo = wanted.primary_slot_name = "";
     }
     wanted.synchronous_standby_names = synchronous_standby_names(state_.sync);
-    if (server != nullptr) *server = wanted;
+    if (mutant("commits_wait_for_nobody")) wanted.synchronous_standby_names.clear();
+    return wanted;
+}
+
+ConfigFiles Agent::render(const postgres::ServerConfig& server) const {
     const InstanceConfig none;
     const InstanceConfig& config = state_.config ? *state_.config : none;
-    return {postgres::render_postgresql_conf(settings_.layout, config, wanted),
+    return {postgres::render_postgresql_conf(settings_.layout, config, server),
             postgres::render_hba(settings_.layout, config),
             postgres::render_ident(settings_.layout)};
+}
+
+void Agent::wrote(postgres::ServerConfig server) {
+    written_server_ = std::move(server);
+    written_hash_ = config_hash();
+}
+
+std::string Agent::config_hash() const {
+    return state_.config ? state_.config->hash() : "";
 }
 
 void Agent::refresh() {
     if (v_.run == Run::Off && !killing_) v_.processes_left = instance_.processes_left();
     if (v_.run == Run::Stopping) look_at_stop();
-    v_.conf_current = written_ && *written_ == render(v_.role, false, nullptr);
+    v_.opening = state_.opening;
+    v_.opened_by = opened_by(v_.data.timeline);
+    v_.promoted_here = state_.promotes == state_.epoch_id || state_.opening.by == state_.epoch_id;
+    // Asked at every step, so by what the files are made of.
+    const auto wanted = wanted_server({});
+    v_.conf_current = written_hash_ == config_hash() && written_server_ == wanted;
     v_.sync_loaded =
-        v_.server && v_.server->synchronous_standby_names == synchronous_standby_names(state_.sync);
+        v_.server && v_.server->synchronous_standby_names == wanted.synchronous_standby_names;
 }
 
 void Agent::look_at_stop() {
@@ -159,6 +196,10 @@ bool Agent::apply(const Action& action) {
         }
         case Kind::Promote: {
             if (!may_serve()) return false;
+            // On disk first: a promotion that this agent does not know of is one by hand.
+            State next = state_;
+            next.promotes = state_.epoch_id;
+            if (!save(std::move(next), "the promotion")) return false;
             // Even a promotion that seems to fail may have been seen by the postmaster.
             promotion_triggered_ = true;
             run_epoch_ = state_.epoch;
@@ -201,9 +242,8 @@ bool Agent::start(Role role) {
         run_epoch_ = state_.epoch;
         guard_.dead_by(mandate_.deadline());
     }
-    postgres::ServerConfig server;
-    ConfigFiles files = render(role, true, &server);
-    auto started = instance_.start(role, files);
+    postgres::ServerConfig server = wanted_server(role);
+    auto started = instance_.start(role, render(server));
     if (!started) {
         note_failure(started.error().message());
         log::error("can't start PostgreSQL", started.error());
@@ -212,8 +252,7 @@ bool Agent::start(Role role) {
     // A master's data, all of it in the history of the one that it follows.
     const bool follows = role == Role::Slave && goal_ && goal_->order.kind == OrderKind::Follow;
     if (follows && !v_.data.standby) note_rejoined(RejoinedBy::Following, Bytes(0));
-    written_ = std::move(files);
-    written_server_ = std::move(server);
+    wrote(std::move(server));
     generation_ = *started;
     v_.run = Run::Starting;
     v_.run_since = v_.conf_since = clock_.now();
@@ -230,14 +269,12 @@ bool Agent::start(Role role) {
 }
 
 bool Agent::write_configuration() {
-    postgres::ServerConfig server;
-    ConfigFiles files = render(v_.role, false, &server);
-    if (auto done = instance_.configure(files); !done) {
+    postgres::ServerConfig server = wanted_server({});
+    if (auto done = instance_.configure(render(server)); !done) {
         note_failure(done.error().message());
         return false;
     }
-    written_ = std::move(files);
-    written_server_ = std::move(server);
+    wrote(std::move(server));
     v_.conf_since = clock_.now();
     v_.sampled_after_conf = false;
     return true;
@@ -309,10 +346,12 @@ void Agent::upkeep() {
 void Agent::measure() {
     const TimePoint now = clock_.now();
     if (measuring_ || v_.ending) return;
-    if (now >= measure_due_)
-        measuring_ = SideJob{begin_job(MeasureJob{}), ""};
-    else
+    if (now < measure_due_) {
         wake_ = std::min(wake_, measure_due_);
+        return;
+    }
+    memory_ = resident_memory();
+    measuring_ = SideJob{begin_job(MeasureJob{}), ""};
 }
 
 // Kept over a restart: the operator counts by it what a change of master lost.

@@ -17,6 +17,7 @@
 #include "agent/gate.h"
 #include "agent/instance.h"
 #include "agent/mandate.h"
+#include "agent/replay_lag.h"
 #include "agent/state.h"
 #include "agent/ways.h"
 #include "base/random.h"
@@ -80,6 +81,8 @@ class Agent {
     void on_event(PromiseAnswered& event);
     void main_job_ended(JobEnded& event);
     void take_upstream(const postgres::UpstreamFacts& facts);
+    EpochId opened_by(Timeline timeline) const;
+    void note_opening();
     void postgres_is_off();
 
     // Orders.
@@ -129,10 +132,14 @@ class Agent {
     void measure();
     void note_rejoined(RejoinedBy way, Bytes diverged);
     JobId begin_job(Job job);
-    ConfigFiles render(Role role_if_off, bool starting, postgres::ServerConfig* server) const;
+    postgres::ServerConfig wanted_server(std::optional<Role> starts_as) const;
+    ConfigFiles render(const postgres::ServerConfig& server) const;
+    void wrote(postgres::ServerConfig server);
+    std::string config_hash() const;
     void publish();
     PostgresState postgres_state() const;
     void fill_server(Report& report) const;
+    void note_replay(const postgres::ServerStatus& status, TimePoint now);
     void note_sync(TimePoint asked_at);
 
     Settings settings_;
@@ -163,6 +170,7 @@ class Agent {
     std::optional<TimePoint> own_start_;
     CandidateSet expected_;  // by ways_
     std::optional<Goal> goal_;
+    std::optional<Order> followed_;  // the last Follow: what streams came by it
     OrderProgress progress_;
     bool knows_volume_ = false;
     bool dead_ = false;  // the postmaster ended without our asking
@@ -171,10 +179,12 @@ class Agent {
     bool was_master_ = false;     // of the last run
     std::string end_of_last_run_;
 
-    std::uint64_t generation_ = 0;  // of the run that is on
-    std::optional<ConfigFiles> written_;
+    std::uint64_t generation_ = 0;             // of the run that is on
+    std::optional<std::string> written_hash_;  // of the configuration that the files were made of
     postgres::ServerConfig written_server_;
-    std::optional<TimePoint> last_sample_, last_stream_, silent_since_;
+    std::optional<TimePoint> last_sample_, silent_since_;
+    ReplayLag replay_lag_;
+    std::optional<TimePoint> replay_waits_since_;
     Lsn last_flush_;
     Timeline last_timeline_;
     // Whom commits wait for, since the server is known to have loaded it.
@@ -194,6 +204,7 @@ class Agent {
     std::optional<SideJob> measuring_;
     TimePoint measure_due_;
     VolumeFacts volume_;
+    Bytes memory_;  // our own
     std::vector<ParameterTrouble> parameter_troubles_;
     TimePoint slots_due_, reconcile_due_;
     std::optional<TimePoint> checkpoint_due_;  // after a promotion

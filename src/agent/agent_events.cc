@@ -85,6 +85,8 @@ void Agent::postgres_is_off() {
     last_sample_.reset();
     checkpoint_due_.reset();
     silent_since_.reset();
+    replay_lag_.restart();
+    replay_waits_since_.reset();
     sync_in_force_.reset();
     instance_.pace(Pace::Normal);
 }
@@ -208,6 +210,13 @@ void Agent::main_job_ended(JobEnded& event) {
         v_.data_fresh = false;
         v_.must_check = false;
     }
+    // A copy of the upstream's data, of which the order knows the timeline.
+    if (changed_volume) {
+        State next = state_;
+        next.opening = goal_ ? goal_->order.opening : Opening();
+        next.promotes = EpochId();
+        (void)save(std::move(next), "whose data it is");
+    }
     const auto* diverged = std::get_if<Bytes>(&output);
     if (kind == Job(CloneJob{}).index()) {
         v_.recloned = v_.failed_starts > 0;
@@ -233,7 +242,9 @@ void Agent::take_upstream(const postgres::UpstreamFacts& facts) {
     own.timeline = v_.server->timeline;
     own.history = instance_.history(own.timeline);
     own.end_of_wal = std::max(v_.server->received, v_.server->replayed);
-    const Rejoin rejoin = choose_rung(own, facts);
+    const bool misled =
+        followed_ && number_misleads(own, state_.opening, opened_by(own.timeline), *followed_);
+    const Rejoin rejoin = choose_rung(own, facts, misled);
     v_.must_check = rejoin.rung == Rejoin::Rung::Rewind || rejoin.rung == Rejoin::Rung::Clone;
     v_.last_failure = v_.must_check ? rejoin.why : "the upstream answers but does not stream";
 }
@@ -275,7 +286,7 @@ void Agent::on_event(Probed& event) {
         slots_due_ = now;
         checkpoint_due_ = now + kCheckpointAfter;
     }
-    if (status.receiving) last_stream_ = now;
+    if (status.in_recovery) note_replay(status, now);
     const Lsn flush =
         status.in_recovery ? std::max(status.received, status.replayed) : status.flushed;
     if (flush.known() && flush != last_flush_) {
@@ -285,6 +296,45 @@ void Agent::on_event(Probed& event) {
     v_.sampled_after_conf = event.asked_at >= v_.conf_since;
     v_.server = std::move(status);
     note_sync(event.asked_at);
+    note_opening();
+}
+
+// Nobody: a promotion by hand, or not known.
+EpochId Agent::opened_by(Timeline timeline) const {
+    if (timeline == state_.opening.timeline) return state_.opening.by;
+    const bool promoted = v_.run == Run::Off ? v_.data_fresh && !v_.data.standby
+                                             : v_.server && !v_.server->in_recovery;
+    return promoted && timeline > state_.opening.timeline ? state_.promotes : EpochId();
+}
+
+// A new timeline on disk: it came from the upstream, or an order of this epoch opened it.
+void Agent::note_opening() {
+    const Timeline timeline = v_.server->timeline;
+    if (timeline.value == 0 || timeline == state_.opening.timeline) return;
+    EpochId by;
+    if (!v_.server->in_recovery) {
+        const bool leads = goal_ && makes_master(goal_->order.kind);
+        if (leads) by = goal_->order.kind == OrderKind::Promote ? state_.promotes : state_.epoch_id;
+    } else if (followed_ &&
+               (v_.server->receiving || (goal_ && goal_->order.kind == OrderKind::Halt))) {
+        const Opening& theirs = followed_->opening;
+        if (timeline == theirs.timeline) by = theirs.by;
+        if (timeline > theirs.timeline) by = followed_->epoch_id;
+    }
+    if (by.empty()) return;
+    State next = state_;
+    next.opening = {timeline, by};
+    next.promotes = EpochId();
+    (void)save(std::move(next), "who opened the timeline");
+}
+
+void Agent::note_replay(const postgres::ServerStatus& s, TimePoint now) {
+    replay_lag_.sample(
+        {s.receiving, std::max(s.received, s.upstream_end), s.replayed, s.commit_age}, now);
+    if (!s.replay_waits)
+        replay_waits_since_.reset();
+    else if (!replay_waits_since_)
+        replay_waits_since_ = now;
 }
 
 void Agent::note_sync(TimePoint asked_at) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "agent/agent.h"
+#include "base/mutant.h"
 #include "telemetry/log.h"
 
 namespace matriarch::agent {
@@ -94,6 +95,7 @@ Claim Agent::claim() const {
 }
 
 bool Agent::may_serve() const {
+    if (mutant("lead_without_mandate")) return true;
     return state_trouble_.empty() && state_.epoch > state_.fenced && mandate_.holds(clock_.now());
 }
 
@@ -231,7 +233,8 @@ std::optional<std::string> Agent::no_promise(const PromiseRequest& request,
     if (request.epoch < state_.epoch) return "epoch " + epoch + " is known";
     if (request.epoch == state_.epoch && request.epoch_id != state_.epoch_id)
         return "epoch " + epoch + " has id " + state_.epoch_id.value + " here";
-    if (request.epoch <= withheld_) return "a promotion is being prepared";
+    if (request.epoch <= withheld_ && !mutant("promises_while_withheld"))
+        return "a promotion is being prepared";
     const bool leads = goal_ && makes_master(goal_->order.kind);
     if (as_master() || leads) return "it is no slave";
     return {};
@@ -254,7 +257,9 @@ PromiseAnswer Agent::promise(const PromiseRequest& request, const std::string& a
         answer.reason = "the promise can't be stored";
         return answer;
     }
-    promised_until_ = std::max(promised_until_, clock_.now() + expiry_wait(state_.ttl));
+    const Duration wait =
+        mutant("promise_as_long_as_mandate") ? state_.ttl : expiry_wait(state_.ttl);
+    promised_until_ = std::max(promised_until_, clock_.now() + wait);
     answer.promised = true;
     return answer;
 }

@@ -67,6 +67,7 @@ Status Agent::remember(const Order& order) {
         next.epoch_id = order.epoch_id;
         next.candidates = CandidateSet();
         next.sync = SyncRule();
+        next.promotes = EpochId();
     }
     if (order.sync && order.sync->version > next.sync.version) next.sync = *order.sync;
     const bool lowers = order.kind == OrderKind::Configure && order.ttl.count() > 0 &&
@@ -142,6 +143,7 @@ void Agent::set_goal(const Order& order) {
         (*v_.job == Job(CloneJob{}).index() || *v_.job == Job(AskUpstreamJob{}).index()))
         instance_.cancel(main_job_);
     goal_ = Goal{order, clock_.now()};
+    if (order.kind == OrderKind::Follow) followed_ = order;
     progress_.state = OrderState::Working;
     progress_.message.clear();
     v_.upstream.reset();

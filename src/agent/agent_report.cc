@@ -1,33 +1,21 @@
 // Agent's word to the operator: the report, and when its sequence rises.
-#include <unistd.h>
-
 #include <algorithm>
-#include <cstdio>
 
 #include "agent/agent.h"
 #include "agent/vitals.h"
+#include "base/mutant.h"
 
 namespace matriarch::agent {
 namespace {
 
 constexpr Duration kSampleStale = seconds(2);
 
-Bytes resident_memory() {
-    long total = 0, resident = 0;
-    if (FILE* file = fopen("/proc/self/statm", "re")) {
-        if (fscanf(file, "%ld %ld", &total, &resident) != 2) resident = 0;
-        fclose(file);
-    }
-    return Bytes(static_cast<std::uint64_t>(resident) *
-                 static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE)));
-}
-
 // What is worth an answer at once: everything but clocks, positions and figures.
 Report essence(Report r) {
     r.sequence = 0;
     r.clock_reading = milliseconds(0);
     r.written = r.flushed = r.received = r.replayed = Lsn();
-    r.lag = milliseconds(0);
+    r.lag = r.conflict = milliseconds(0);
     r.memory = r.volume_free = r.wal_size = Bytes();
     r.mandate_left = r.promised = r.stream_age = milliseconds(0);
     for (auto& stream : r.streams) stream.sent = stream.flush = stream.replay = Lsn();
@@ -112,10 +100,9 @@ void Agent::fill_server(Report& r) const {
         r.sync_since = sync_in_force_->since;
     }
     if (s.in_recovery) {
-        r.lag = s.lag;
-        // Without a stream nothing is known to be behind; the time since then is.
-        if (!s.receiving && last_stream_)
-            r.lag = std::max(r.lag, std::chrono::duration_cast<milliseconds>(now - *last_stream_));
+        r.lag = replay_lag_.at(now);
+        if (replay_waits_since_)
+            r.conflict = std::chrono::duration_cast<milliseconds>(now - *replay_waits_since_);
     }
     const bool sampled = last_sample_ && now - *last_sample_ < kSampleStale;
     if (!sampled) return;
@@ -140,11 +127,12 @@ Report Agent::report() const {
     r.state = postgres_state();
     const bool off = v_.run == Run::Off && !v_.processes_left && !killing_;
     // With the end of the WAL, which the next master's rescue needs.
-    r.fence_confirmed = off && state_.fenced.value > 0 && state_.fenced >= state_.epoch &&
-                        v_.data_fresh &&
+    r.fence_confirmed = (off || mutant("fence_told_too_early")) && state_.fenced.value > 0 &&
+                        state_.fenced >= state_.epoch && v_.data_fresh &&
                         (v_.data.end_searched || v_.data.kind == DataFacts::Kind::None);
     r.system_identifier = v_.data.system_identifier;
     r.timeline = v_.data.timeline;
+    r.timeline_opened_by = opened_by(v_.data.timeline);
     r.history = v_.data.history;
     r.clean_shutdown = off && v_.data_fresh && v_.data.clean_shutdown;
     r.standby = off && v_.data_fresh && v_.data.standby;
@@ -156,9 +144,9 @@ Report Agent::report() const {
     fill_server(r);
     fill_vitals(r);
     r.order = progress_;
-    if (state_.config) r.config_hash = state_.config->hash();
+    r.config_hash = config_hash();
     r.parameter_troubles = parameter_troubles_;
-    r.memory = resident_memory();
+    r.memory = memory_;
     if (!state_trouble_.empty())
         r.trouble = state_trouble_;
     else if (!mandate_trouble_.empty())

@@ -280,7 +280,11 @@ class Brain {
     void halt() {
         if (v.run == Run::Off) {
             if (!settle(false)) return;
-            return t.done("not running");
+            // Whether it may lead, and what others may lack, is known only while it runs.
+            const bool slaves = v.data.kind == DataFacts::Kind::Complete && v.data.standby;
+            if (!slaves || v.must_check) return t.done("not running");
+            if (t.backing_off()) return;
+            return t.act(Kind::Start, "starts, and receives nothing", Role::Slave);
         }
         if (v.run != Run::Up || !v.server) return t.say("waits until it accepts connections");
         if (!v.server->in_recovery) return t.fail("it is no slave");
@@ -295,18 +299,24 @@ class Brain {
             if (!settle(false)) return;
             if (v.data.kind != DataFacts::Kind::Complete) return t.fail("there is no data");
             // It ended after its promotion, and the order came again.
-            if (!v.data.standby) return serve();
+            if (!v.data.standby) return serve_as_promoted();
             if (t.backing_off()) return;
             return t.act(Kind::Start, "starts, to be promoted", Role::Slave);
         }
         if (v.run != Run::Up || !v.server) return t.say("waits until it accepts connections");
-        if (!v.server->in_recovery) return serve();
+        if (!v.server->in_recovery) return serve_as_promoted();
         if (!prepare_promotion()) return;
         if (!has_mandate()) return;
         if (!v.promoting || now_ >= v.promoting_since + kPromoteAgain)
             t.act(Kind::Promote, "promotes");
         t.wake(now_ + kPromoteAgain);
         t.say("waits for the end of recovery");
+    }
+
+    // Promoted by hand it may lack what it had to fetch first (INV-5).
+    void serve_as_promoted() {
+        if (v.promoted_here) return serve();
+        t.fail("it left recovery before it was promoted for this epoch");
     }
 
     // Rescue and timeline reservation both need the receiver gone. Whom commits wait for is in
@@ -350,7 +360,7 @@ class Brain {
         if (v.role == Role::Master || master)
             return t.act(Kind::KillAll, "a newer epoch has another master");
         if (v.run != Run::Up || !v.server) return t.say("waits until it accepts connections");
-        if (v.must_check) return t.act(Kind::StopFast, "its WAL has left the upstream's history");
+        if (must_climb()) return t.act(Kind::StopFast, "its WAL has left the upstream's history");
         if (!tend() || !v.sampled_after_conf) return t.say("turns to its upstream");
         if (streams_from_upstream()) {
             if (!v.rewound) return t.done();
@@ -359,6 +369,10 @@ class Brain {
         }
         ask_why_nothing_streams();
     }
+
+    bool misled() const { return number_misleads(v.data, v.opening, v.opened_by, order()); }
+    // Not to be started, nor left running, before its history was compared with the upstream's.
+    bool must_climb() const { return v.must_check || misled(); }
 
     // The old stream lives on for some milliseconds after a reload.
     bool streams_from_upstream() const {
@@ -393,7 +407,7 @@ class Brain {
                 break;
         }
         if (v.failed_starts >= kStartsBeforeClone && !v.recloned) return clone_what_never_starts();
-        if (v.data.standby && !v.must_check)
+        if (v.data.standby && !must_climb())
             return t.act(Kind::Start, "starts as slave", Role::Slave);
         climb();
     }
@@ -410,7 +424,7 @@ class Brain {
     void climb() {
         if (!settle(true)) return;
         if (!v.upstream) return t.begin(AskUpstreamJob{*order().upstream}, "asks its upstream");
-        const Rejoin rejoin = choose_rung(v.data, *v.upstream);
+        const Rejoin rejoin = choose_rung(v.data, *v.upstream, misled());
         switch (rejoin.rung) {
             case Rejoin::Rung::Refuse:
                 return t.fail(rejoin.why);

@@ -25,6 +25,9 @@ struct LocalView {
     bool data_fresh = false;        // nothing ran or changed it since
     bool initialized_here = false;  // the data was made for the goal's epoch
     bool must_check = false;        // standby data that may have left the upstream's history
+    Opening opening;                // what is known of the data's ...
+    EpochId opened_by;              // ... and who opened its timeline; empty: nobody known
+    bool promoted_here = false;     // the promotion of the stored epoch was triggered here
 
     // Processes.
     Run run = Run::Off;

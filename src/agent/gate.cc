@@ -1,5 +1,7 @@
 #include "agent/gate.h"
 
+#include "base/mutant.h"
+
 namespace matriarch::agent {
 namespace {
 
@@ -11,7 +13,7 @@ std::string text(std::uint64_t value) {
 }
 
 Refusal right_incarnation(const Order& o, const GateView& v) {
-    if (o.incarnation == v.incarnation) return {};
+    if (o.incarnation == v.incarnation || mutant("another_incarnations_order")) return {};
     return "meant for incarnation " + o.incarnation.value + ", this is " + v.incarnation.value;
 }
 
@@ -36,12 +38,12 @@ Refusal readable_state(const Order& o, const GateView& v) {
 }
 
 Refusal term_not_lower(const Order& o, const GateView& v) {
-    if (v.state == nullptr || o.term >= v.state->term) return {};
+    if (v.state == nullptr || o.term >= v.state->term || mutant("lower_term_obeyed")) return {};
     return "term " + text(o.term.value) + " is over, " + text(v.state->term.value) + " is known";
 }
 
 Refusal epoch_not_lower(const Order& o, const GateView& v) {
-    if (v.state == nullptr || o.epoch >= v.state->epoch) return {};
+    if (v.state == nullptr || o.epoch >= v.state->epoch || mutant("lower_epoch_obeyed")) return {};
     return "epoch " + text(o.epoch.value) + " is over, " + text(v.state->epoch.value) + " is known";
 }
 
@@ -54,6 +56,7 @@ Refusal same_epoch_same_id(const Order& o, const GateView& v) {
 
 Refusal above_the_fence(const Order& o, const GateView& v) {
     if (v.state == nullptr || !makes_master(o.kind) || o.epoch > v.state->fenced) return {};
+    if (mutant("fence_ignored")) return {};
     return "fenced at epoch " + text(v.state->fenced.value);
 }
 
@@ -94,7 +97,7 @@ Refusal promotion_has_proof(const Order& o, const GateView& v) {
 Refusal expiry_keeps_promises(const Order& o, const GateView& v) {
     if (o.kind != OrderKind::Promote || !o.proof || o.proof->kind != ProofKind::Expiry) return {};
     const bool again = v.state->epoch == o.epoch;  // it was accepted before
-    if (again) return {};
+    if (again || mutant("promise_not_kept")) return {};
     if (v.withheld < o.proof->epoch)
         return "promises are still made for epoch " + text(o.proof->epoch.value) +
                ": order Halt with withhold first";

@@ -124,7 +124,6 @@ enum class Pace { Normal, Promotion };
 // The three files of a configuration, as text.
 struct ConfigFiles {
     std::string postgresql_conf, hba, ident;
-    friend bool operator==(const ConfigFiles&, const ConfigFiles&) = default;
 };
 
 class Instance {

@@ -19,6 +19,7 @@
 #include "postgres/control_file.h"
 #include "postgres/setup.h"
 #include "postgres/wal_scan.h"
+#include "telemetry/log.h"
 
 namespace matriarch::agent {
 namespace {
@@ -394,6 +395,20 @@ Result<JobOutput> with_session(const JobWorld& w, Duration patience,
     return JobOutput();
 }
 
+// The promotion waits until all of it is replayed, which somebody may have paused.
+Result<JobOutput> rescue_to_replay(const JobWorld& w, const RescueJob& job) {
+    auto rescued = rescue(w, job);
+    if (!rescued) return rescued;
+    auto resumed = with_session(w, kSqlPatience, [](Connection& c, Deadline d) {
+        const auto done = c.query(
+            "SELECT pg_catalog.pg_wal_replay_resume() WHERE pg_catalog.pg_is_wal_replay_paused()",
+            d);
+        return done ? Status() : Status(done.error());
+    });
+    if (!resumed) telemetry::log::warn("can't resume replay", resumed.error());
+    return rescued;
+}
+
 // An upstream that can't be asked is no reason to leave a lost slot as it is.
 Result<JobOutput> keep_slots(const JobWorld& w, const SlotsJob& job) {
     std::optional<postgres::SlotPositions> theirs;
@@ -512,7 +527,7 @@ Result<JobOutput> run_job(const JobWorld& w, const Job& job) {
         Result<JobOutput> operator()(const AskUpstreamJob& j) { return ask_upstream(w, j); }
         Result<JobOutput> operator()(const CloneJob& j) { return clone(w, j); }
         Result<JobOutput> operator()(const RewindJob& j) { return rewind(w, j); }
-        Result<JobOutput> operator()(const RescueJob& j) { return rescue(w, j); }
+        Result<JobOutput> operator()(const RescueJob& j) { return rescue_to_replay(w, j); }
         Result<JobOutput> operator()(const ValidateJob& j) { return validate(w, j); }
         Result<JobOutput> operator()(const ReconcileJob& j) {
             return with_session(w, kSqlPatience, [&](Connection& c, Deadline d) {

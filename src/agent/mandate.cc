@@ -51,10 +51,10 @@ void Mandate::record_said(RecordWord word, milliseconds ttl, TimePoint sent, Tim
         case RecordWord::Renewed:
             return prolong(sent, ttl, MandateSource::Record);
         case RecordWord::Ends:
-            closed_ = now;
+            if (!mutant("closing_ignored")) closed_ = now;
             return;
         case RecordWord::Rejected:
-            rejected_ = true;
+            rejected_ = !mutant("another_holder_ignored");
             return;
     }
 }
@@ -67,10 +67,11 @@ void Mandate::member_said(std::uint64_t round, const PodUid& pod, bool promised)
     }
     round_->missing.erase(pod);
     // A member that refused stays missing, so this round can't be completed by others.
-    if (!round_->missing.empty()) return;
+    if (!round_->missing.empty() && !mutant("one_promise_is_enough")) return;
     round_->over = true;
     // `closed` ends this way, too.
-    if (!closed_) prolong(round_->sent, seat_.ttl, MandateSource::Promises);
+    if (!closed_ || mutant("promises_count_while_closed"))
+        prolong(round_->sent, seat_.ttl, MandateSource::Promises);
 }
 
 void Mandate::prolong(TimePoint from, Duration length, MandateSource source) {

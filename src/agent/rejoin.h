@@ -20,6 +20,15 @@ struct Rejoin {
     Bytes diverged;
 };
 
-Rejoin choose_rung(const DataFacts& data, const postgres::UpstreamFacts& upstream);
+// `number_misleads`: that the upstream has a timeline of the data's number does not make it this
+// one.
+Rejoin choose_rung(const DataFacts& data, const postgres::UpstreamFacts& upstream,
+                   bool number_misleads);
+
+// Whether it may not. `own` is what is known of the data's opening, `opened_by` who opened the
+// timeline that it is on now, `order` the one to follow. Data that left recovery without its
+// agent's doing, as by a promotion by hand, is nobody's.
+bool number_misleads(const DataFacts& data, const Opening& own, const EpochId& opened_by,
+                     const Order& order);
 
 }  // namespace matriarch::agent

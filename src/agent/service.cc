@@ -277,6 +277,9 @@ std::string metrics_text(const Report& r, const std::string& cluster) {
     gauge("matriarch_agent_receiving", "1 while a slave streams.", r.receiving);
     gauge("matriarch_agent_replay_lag_seconds", "Replay lag; 0 when caught up.",
           static_cast<double>(r.lag.count()) / 1000);
+    gauge("matriarch_agent_replay_conflict_seconds",
+          "For so long replay has waited for queries on this slave.",
+          static_cast<double>(r.conflict.count()) / 1000);
     gauge("matriarch_agent_epoch", "The epoch that this instance has stored.",
           as_double(r.epoch.value));
     gauge("matriarch_agent_fenced_epoch", "The epoch at which it was fenced; 0: never.",

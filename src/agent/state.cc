@@ -32,7 +32,10 @@ std::string encode_state(const StoredState& stored) {
                        {"initializedFor", s.initialized_for.value},
                        {"rejoinedBy", to_string(s.rejoined.by)},
                        {"rejoinedEpoch", s.rejoined.epoch.value},
-                       {"diverged", s.rejoined.diverged.value}};
+                       {"diverged", s.rejoined.diverged.value},
+                       {"timeline", s.opening.timeline.value},
+                       {"timelineOpenedBy", s.opening.by.value},
+                       {"promotes", s.promotes.value}};
     if (s.config) body["config"] = json::write_config(*s.config);
     if (s.goal) body["goal"] = json::Json::parse(to_json(*s.goal), nullptr, false);
     const std::string text = body.dump(1) + "\n";
@@ -70,6 +73,9 @@ Result<StoredState> decode_state(std::string_view text) {
     json::read_enum(*body, "rejoinedBy", s.rejoined.by, RejoinedBy::Clone);
     json::read(*body, "rejoinedEpoch", s.rejoined.epoch);
     json::read(*body, "diverged", s.rejoined.diverged);
+    json::read(*body, "timeline", s.opening.timeline);
+    json::read(*body, "timelineOpenedBy", s.opening.by);
+    json::read(*body, "promotes", s.promotes);
     if (body->contains("config")) s.config = json::read_config((*body)["config"]);
     if (body->contains("goal"))
         if (auto goal = order_from_json((*body)["goal"].dump())) s.goal = std::move(*goal);

@@ -31,6 +31,8 @@ struct State {
     std::optional<Order> goal;             // the last one that lasts: Follow, Halt, Lead, ...
     EpochId initialized_for;               // the epoch for which a data directory was made here
     Rejoined rejoined;                     // the last time
+    Opening opening;   // of the data here: the newest timeline of which it is known
+    EpochId promotes;  // a promotion for this epoch was triggered, and what it opened not yet seen
     friend bool operator==(const State&, const State&) = default;
 };
 

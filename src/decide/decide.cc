@@ -37,6 +37,12 @@ constexpr NamedRule kRules[] = {
 
 }  // namespace
 
+std::vector<std::string_view> rule_names() {
+    std::vector<std::string_view> out;
+    for (const auto& [name, rule] : kRules) out.push_back(name);
+    return out;
+}
+
 Plan decide(const Observation& observation, const Policy& policy, TimePoint now) {
     const Facts facts(observation, policy, now);
     Plan plan;
@@ -46,6 +52,7 @@ Plan decide(const Observation& observation, const Policy& policy, TimePoint now)
     }
     if (observation.deleting || plan.uninformed) return plan;
     if (facts.record != nullptr) plan.granting = granting(facts, plan);
+    watch_slaves(facts, plan);
     compare_routes(facts, plan);
     add_findings(facts, plan);
     return plan;

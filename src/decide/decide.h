@@ -28,6 +28,8 @@ struct Policy {
     // Percent of a volume: so little free, or so much taken by WAL, is told before it hurts. Slots
     // may keep a third of it (operator/instance_config), max_wal_size comes on top.
     int volume_low = 15, wal_large = 45;
+    // A candidate that refuses its promotion is given up, once another can take over.
+    Duration refusal_patience = seconds(5);
     Duration start_patience = seconds(60);  // crash recovery of a master with no better slave
 };
 

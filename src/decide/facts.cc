@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "base/mutant.h"
+
 namespace matriarch::decide {
 
 const InstanceView* Observation::find(const InstanceName& name) const {
@@ -35,6 +37,7 @@ namespace {
 // "Confirmed fence" of the holder, see design: the holder's own pod, or its word on disk.
 bool fenced(const Report& report, const AuthorityRecord& record) {
     if (report.fenced < record.epoch) return false;
+    if (mutant("any_pod_confirms")) return report.fence_confirmed;
     return (report.pod == record.holder_pod && report.fence_confirmed) ||
            report.fenced_by == record.holder_pod;
 }

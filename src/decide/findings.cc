@@ -156,6 +156,8 @@ void add_findings(const Facts& f, Plan& plan) {
         say(plan, {"Ready", false, holds("MasterServing") ? "Degraded" : "NotServing", why});
         if (plan.phase.empty()) plan.phase = holds("MasterServing") ? "Degraded" : "NotServing";
     }
+    // Last: what keeps slaves from reads has been said of them.
+    if (auto reads = about_reads(f)) say(plan, std::move(*reads));
 }
 
 }  // namespace matriarch::decide

@@ -15,5 +15,7 @@ void add_findings(const Facts& facts, Plan& plan);
 // Volumes that fill up, WAL that grows on them, and data of which one copy is left.
 Finding about_storage(const Facts& facts);
 std::optional<Finding> about_copies(const Facts& facts);
+// Where the published routes send reads, and settings of the routing that are left out.
+std::optional<Finding> about_reads(const Facts& facts);
 
 }  // namespace matriarch::decide

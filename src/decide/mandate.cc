@@ -116,18 +116,40 @@ std::optional<TimePoint> mandate_is_over(const Facts& f) {
     return last + expiry_wait(f.record->longest_ttl());
 }
 
-std::string why_not_after_expiry(const Facts& f, const InstanceView& instance) {
-    const auto* member = f.record->candidates.find(instance.pod);
-    if (member == nullptr || member->membership != Membership::Full)
-        return "its pod is no full member of the candidate set, so the old master never needed its "
-               "promise";
+namespace {
+
+std::string why_it_may_promise(const Facts& f, const InstanceView& instance) {
     const Report& report = *instance.report;
+    if (mutant("promise_not_kept")) return "";
     if (report.withheld < f.record->epoch) return "it may still promise the old master to wait";
     const auto left = report.promised - (f.now - instance.reported_at);
-    if (left > Duration::zero())
-        return "it promised the old master to wait for " +
-               std::to_string(duration_cast<milliseconds>(left).count()) + " ms more";
-    return "";
+    if (left <= Duration::zero()) return "";
+    return "it promised the old master to wait for " +
+           std::to_string(duration_cast<milliseconds>(left).count()) + " ms more";
+}
+
+std::string why_no_full_member(const Facts& f, const InstanceView& instance) {
+    const auto* member = f.record->candidates.find(instance.pod);
+    const bool full = member != nullptr && member->membership == Membership::Full;
+    if (!full && !mutant("anybody_after_expiry"))
+        return "its pod is no full member of the candidate set, so the old master never needed its "
+               "promise";
+    return why_it_may_promise(f, instance);
+}
+
+}  // namespace
+
+std::string why_not_after_expiry(const Facts& f, const InstanceView& instance) {
+    if (&instance != f.master) return why_no_full_member(f, instance);
+    const bool witnessed = std::any_of(f.others.begin(), f.others.end(), [&](const auto* other) {
+        return f.fresh(*other) && why_no_full_member(f, *other).empty();
+    });
+    if (!witnessed)
+        return "its pod is another, and no full member of the candidate set answers that it "
+               "promises the former one nothing any more";
+    // A candidate that was never promoted: its agent wants to promise nothing, as any slave's.
+    const bool slave = instance.report->standby || instance.report->in_recovery == Known::Yes;
+    return slave ? why_it_may_promise(f, instance) : "";
 }
 
 }  // namespace matriarch::decide

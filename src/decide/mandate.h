@@ -32,7 +32,9 @@ Verdict stop_granting(const Facts& facts, Plan& plan);
 // in phase closing.
 std::optional<TimePoint> mandate_is_over(const Facts& facts);
 
-// Why this instance may not lead after an expiry; empty if it may.
+// Why this instance may not lead after an expiry; empty if it may. The master needed the promises
+// of all full members: who leads is one that makes none any more, or the master's own instance in
+// another pod, beside one.
 std::string why_not_after_expiry(const Facts& facts, const InstanceView& instance);
 
 }  // namespace matriarch::decide

@@ -49,6 +49,8 @@ struct InstanceView {
     std::optional<SentOrder> configured;  // the last Configure
     // When the master last streamed to it while its agent answered, as far as we have watched.
     std::optional<TimePoint> streamed_at;
+    // Since when each look has found it fit for reads (Plan::fit_for_reads), kept by the shell.
+    std::optional<TimePoint> fit_since;
 };
 
 // What a mandate may still last on, as moments of this operator's own clock. Absent: it did not
@@ -72,10 +74,12 @@ struct Observation {
     std::vector<InstanceView> instances;  // by ordinal
     std::optional<Routes> published;
     TimePoint published_at;
+    std::uint64_t last_sequence = 0;  // the highest that an object with routes of this epoch bears
     Term term;
     TimePoint leadership_until;
     MandateTimes mandate;
     bool node_out_of_service = false;              // that of the record's holder, says its taint
+    std::optional<TimePoint> epoch_since;          // first sight of this epoch
     std::optional<TimePoint> serving_since;        // first sight of this epoch's phase serving
     std::optional<TimePoint> master_failed_since;  // kept by the shell while Plan::master_failed
     EpochId fresh_id;  // a random id for a new epoch, new in each observation

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "decide/mandate.h"
+
 namespace matriarch::decide {
 
 using std::chrono::duration_cast;
@@ -26,9 +28,16 @@ Order order_for(const Facts& f, const InstanceView& to, OrderKind kind, const st
     return o;
 }
 
+Order lead(const Facts& f) {
+    Order o = order_for(f, *f.master, OrderKind::Lead, f.master->name.value);
+    empower(f, o);
+    return o;
+}
+
 Order follow(const Facts& f, const InstanceView& slave, const InstanceView& upstream) {
     Order o = order_for(f, slave, OrderKind::Follow, upstream.name.value);
     o.upstream = Upstream{upstream.name, upstream.host, upstream.address, 5432};
+    o.opening = {f.record->timeline, f.record->timeline_opened_by};
     o.sync = f.record->sync;
     return o;
 }

@@ -14,6 +14,8 @@ namespace matriarch::decide {
 Order order_for(const Facts& facts, const InstanceView& to, OrderKind kind,
                 const std::string& goal);
 
+// To the record's holder, whose data is a master's.
+Order lead(const Facts& facts);
 Order follow(const Facts& facts, const InstanceView& slave, const InstanceView& upstream);
 Order fence(const Facts& facts, const InstanceView& master, bool clean);
 Order halt(const Facts& facts, const InstanceView& slave);

@@ -77,6 +77,8 @@ struct Plan {
     std::string phase;           // one word for people: Creating, Ready, FailingOver, ...
     bool uninformed = false;     // no agent was heard yet: nothing is said, nor done but our term
     bool master_failed = false;  // the master can't serve as things are
+    // Slaves that are fit for reads as things are; they get them when that has lasted.
+    std::vector<InstanceName> fit_for_reads;
     Duration recheck = seconds(5);  // observe again at the latest then, even if nothing happens
 };
 

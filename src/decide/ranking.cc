@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/mutant.h"
 #include "decide/mandate.h"
 #include "decide/synchronous.h"
 
@@ -115,6 +116,8 @@ std::optional<Candidate> consider(const Facts& f, const InstanceView& instance, 
     if (report.system_identifier != f.record->system_identifier)
         return no("its data is of another cluster");
     if (instance.pod_ending) return no("its pod is ending");
+    if (!instance.clock_trouble.empty())
+        return no(instance.clock_trouble + ", so it gets no mandate");
 
     Candidate c;
     c.instance = &instance;
@@ -124,7 +127,7 @@ std::optional<Candidate> consider(const Facts& f, const InstanceView& instance, 
         if (report.state != PostgresState::Running || report.in_recovery != Known::Yes)
             return no("it is not running as a slave");
     }
-    const bool newest = report.timeline == f.record->timeline;
+    const bool newest = report.timeline == f.record->timeline || mutant("older_timelines_lead");
     const bool forced = loss_is_accepted(f) && report.timeline < f.record->timeline &&
                         resolve(f, f.seen.spec.failover.target) == &instance;
     if (!newest && !forced)
@@ -179,12 +182,17 @@ Ranking rank(const Facts& f, ProofKind proof) {
     // Nobody can be made whole. The old master itself loses nothing, if it is here.
     std::string refusal;
     if (f.master != nullptr) {
-        if (auto again = consider(f, *f.master, proof, refusal)) {
+        auto again = consider(f, *f.master, proof, refusal);
+        if (again && again->lacking.value == 0) {
             again->why = "no slave has all known WAL, the old master has";
             out.winner = std::move(*again);
             return out;
         }
-        out.refused.push_back(std::move(refusal));
+        // A candidate that never was master may have less than the slaves.
+        if (again)
+            slaves.push_back(std::move(*again));
+        else
+            out.refused.push_back(std::move(refusal));
     }
     const auto best = std::min_element(slaves.begin(), slaves.end(), [](auto& a, auto& b) {
         return a.lacking < b.lacking;  // the first of equals has the better position

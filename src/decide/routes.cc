@@ -7,52 +7,45 @@
 namespace matriarch::decide {
 namespace {
 
-constexpr Duration kPace = seconds(1);                // between two writes for lag and weights
+constexpr Duration kPace = seconds(1);                // between two writes but for a new master
 constexpr Duration kStaleRoute = milliseconds(1500);  // a dead master stays published no longer
-
 // Steps so coarse that a healthy slave's lag never changes what is published.
-milliseconds coarse(milliseconds lag) {
-    if (lag < milliseconds(500)) return milliseconds(0);
-    milliseconds step(500);
-    while (step * 2 <= lag) step *= 2;
-    return step;
+constexpr milliseconds kLagStep(500);
+constexpr std::uint64_t kLagStepBytes = 1u << 20;
+// Replay that waits so long is worth sending reads elsewhere; most conflicts are over sooner.
+constexpr milliseconds kLongConflict(500);
+
+// 0, or `smallest` times a power of two. What is published stays until lag is a quarter below it:
+// lag that hovers about a step writes nothing.
+std::uint64_t coarse(std::uint64_t lag, std::uint64_t smallest, std::uint64_t published) {
+    std::uint64_t step = lag < smallest ? 0 : smallest;
+    while (step != 0 && step * 2 <= lag) step *= 2;
+    return step < published && lag >= published - published / 4 ? published : step;
 }
 
-Bytes coarse(Bytes lag) {
-    constexpr std::uint64_t kStep = 1u << 20;
-    if (lag.value < kStep) return Bytes(0);
-    std::uint64_t step = kStep;
-    while (step * 2 <= lag.value) step *= 2;
-    return Bytes(step);
+milliseconds coarse(milliseconds lag, const SlaveRoute* before) {
+    const auto number = [](milliseconds m) { return static_cast<std::uint64_t>(m.count()); };
+    const auto published = before ? before->lag.value_or(milliseconds(0)) : milliseconds(0);
+    return milliseconds(
+        static_cast<std::int64_t>(coarse(number(lag), number(kLagStep), number(published))));
 }
 
-const SlaveRoute* published(const Facts& f, const InstanceName& name) {
+Bytes coarse(Bytes lag, const SlaveRoute* before) {
+    const auto published = before ? before->lag_bytes.value_or(Bytes()) : Bytes();
+    return Bytes(coarse(lag.value, kLagStepBytes, published.value));
+}
+
+// What is published of this very pod.
+const SlaveRoute* published(const Facts& f, const InstanceView& slave) {
     if (!f.seen.published) return nullptr;
-    for (const auto& slave : f.seen.published->slaves)
-        if (slave.instance == name) return &slave;
+    for (const auto& route : f.seen.published->slaves)
+        if (route.instance == slave.name && route.pod == slave.pod) return &route;
     return nullptr;
 }
 
-RouteState state_of(const Facts& f, const InstanceView& slave) {
-    if (!f.fresh(slave) || slave.address.empty()) return RouteState::Down;
-    const Report& report = *slave.report;
-    if (report.state == PostgresState::Cloning || report.state == PostgresState::NoData)
-        return RouteState::Cloning;
-    if (report.state != PostgresState::Running || report.in_recovery != Known::Yes)
-        return RouteState::Down;
-    const auto* before = published(f, slave.name);
-    const bool was_ready = before && before->state == RouteState::Ready;
-    // While the master changes nobody receives; who was ready goes on serving reads.
-    if (!report.receiving && !was_ready) return RouteState::Joining;
-    const auto limit = f.seen.spec.routing.max_lag;
-    const auto back = was_ready ? limit : limit / 2;
-    return report.lag > back ? RouteState::Lagging : RouteState::Ready;
-}
-
-int weight_of(const Facts& f, int position) {
-    const auto& weights = f.seen.spec.routing.weights;
-    const auto found = weights.find("slave" + std::to_string(position));
-    return found == weights.end() ? 100 : found->second;
+bool was_ready(const Facts& f, const InstanceView& slave) {
+    const auto* before = published(f, slave);
+    return before && before->state == RouteState::Ready;
 }
 
 std::optional<MasterRoute> master_route(const Facts& f) {
@@ -74,6 +67,47 @@ std::optional<MasterRoute> master_route(const Facts& f) {
     return {};
 }
 
+// How the slave is now, whatever it was a moment ago.
+RouteState fitness(const Facts& f, const InstanceView& slave) {
+    if (!f.fresh(slave) || slave.address.empty()) return RouteState::Down;
+    const Report& report = *slave.report;
+    if (report.state == PostgresState::Cloning || report.state == PostgresState::NoData)
+        return RouteState::Cloning;
+    if (report.state != PostgresState::Running || report.in_recovery != Known::Yes)
+        return RouteState::Down;
+    if (!report.receiving && !was_ready(f, slave)) return RouteState::Joining;
+    if (report.conflict >= kLongConflict) return RouteState::Conflict;
+    // While there is no master nobody receives, nor is anything written that could be missed: who
+    // was ready goes on serving reads, however long that takes.
+    if (!report.receiving && !master_route(f)) return RouteState::Ready;
+    const auto limit = f.seen.spec.routing.max_lag;
+    return report.lag > (was_ready(f, slave) ? limit : limit / 2) ? RouteState::Lagging
+                                                                  : RouteState::Ready;
+}
+
+// How long until a slave that is fit gets reads; nothing for one that has them, or is the first
+// answer of a cluster.
+Duration hold_left(const Facts& f, const InstanceView& slave) {
+    if (!f.seen.published || was_ready(f, slave)) return {};
+    const Duration fit = slave.fit_since ? f.now - *slave.fit_since : Duration::zero();
+    return std::max(Duration::zero(), f.seen.spec.routing.hold - fit);
+}
+
+RouteState state_of(const Facts& f, const InstanceView& slave) {
+    const RouteState now = fitness(f, slave);
+    const bool held = now == RouteState::Ready && hold_left(f, slave) > Duration::zero();
+    return held ? RouteState::Joining : now;
+}
+
+// A slave that is close to the limit gets fewer reads, so that it catches up rather than leaves.
+int weight_of(const RoutingSpec& routing, const SlaveRoute& slave) {
+    if (slave.state != RouteState::Ready) return 0;
+    const int weight = routing.weight_of(slave.position);
+    const auto lag = slave.lag.value_or(milliseconds(0));
+    const int part = lag > routing.max_lag / 2 ? 4 : lag > routing.max_lag / 4 ? 2 : 1;
+    return weight == 0 ? 0 : std::max(1, weight / part);
+}
+
 SlaveRoute slave_route(const Facts& f, int position, const InstanceView& slave) {
     SlaveRoute r;
     r.position = position;
@@ -82,24 +116,17 @@ SlaveRoute slave_route(const Facts& f, int position, const InstanceView& slave) 
     r.host = slave.host;
     r.address = slave.address;
     r.state = state_of(f, slave);
-    if (r.state == RouteState::Ready) {
-        r.weight = weight_of(f, position);
-        r.lag = coarse(slave.report->lag);
+    if (r.state != RouteState::Down && r.state != RouteState::Cloning) {
+        const auto* before = published(f, slave);
+        r.lag = coarse(slave.report->lag, before);
+        const bool same_timeline =
+            f.master && f.fresh(*f.master) && f.master->report->timeline == slave.report->timeline;
+        if (same_timeline)  // INV-6
+            r.lag_bytes =
+                coarse(distance(slave.report->replayed, f.master->report->written), before);
     }
-    if (r.state == RouteState::Ready && f.master && f.fresh(*f.master) &&
-        f.master->report->timeline == slave.report->timeline)  // INV-6
-        r.lag_bytes = coarse(distance(slave.report->replayed, f.master->report->written));
+    r.weight = weight_of(f.seen.spec.routing, r);
     return r;
-}
-
-// Everything but lag: what must not wait.
-bool urgent(const Routes& before, const Routes& after) {
-    if (before.master != after.master || before.slaves.size() != after.slaves.size()) return true;
-    return !std::equal(before.slaves.begin(), before.slaves.end(), after.slaves.begin(),
-                       [](const auto& a, const auto& b) {
-                           return a.instance == b.instance && a.address == b.address &&
-                                  a.state == b.state;
-                       });
 }
 
 }  // namespace
@@ -109,6 +136,8 @@ Routes wanted_routes(const Facts& f) {
     out.epoch = f.record->epoch;
     out.timeline = f.record->timeline;
     out.master = master_route(f);
+    const auto& routing = f.seen.spec.routing;
+    out.reads = {routing.strategy, routing.max_lag, routing.fallback_to_master};
     int position = 0;
     for (const auto& name : f.record->positions) {
         ++position;
@@ -118,11 +147,21 @@ Routes wanted_routes(const Facts& f) {
     return out;
 }
 
+void watch_slaves(const Facts& f, Plan& plan) {
+    for (const auto* slave : f.others) {
+        if (f.position_of(slave->name) == 0) continue;
+        if (fitness(f, *slave) != RouteState::Ready) continue;
+        plan.fit_for_reads.push_back(slave->name);
+        if (const auto left = hold_left(f, *slave); left > Duration::zero())
+            plan.recheck = std::min(plan.recheck, left);
+    }
+}
+
 void compare_routes(const Facts& f, Plan& plan) {
     if (f.record == nullptr || f.record->system_identifier.empty()) return;
     Routes wanted = wanted_routes(f);
     const auto& published = f.seen.published;
-    wanted.sequence = 1;
+    wanted.sequence = f.seen.last_sequence + 1;  // INV-4, also if the ConfigMap was deleted
     if (published) {
         if (published->epoch > wanted.epoch) return;  // INV-4: never back
         if (published->epoch == wanted.epoch) {
@@ -134,7 +173,8 @@ void compare_routes(const Facts& f, Plan& plan) {
         // Slaves that stand still for a failover are no news.
         if (plan.master_failed && wanted.master == published->master) return;
         const Duration since = f.now - f.seen.published_at;
-        if (published->epoch == wanted.epoch && !urgent(*published, wanted) && since < kPace) {
+        const bool urgent = published->epoch != wanted.epoch || published->master != wanted.master;
+        if (!urgent && since < kPace) {
             plan.recheck = std::min(plan.recheck, kPace - since);
             return;
         }

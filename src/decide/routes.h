@@ -11,8 +11,11 @@ namespace matriarch::decide {
 // The answer as it should be, without regard to what is published; the stamp follows from that.
 Routes wanted_routes(const Facts& facts);
 
-// Adds PublishRoutes if the published answer differs and the pace allows it: a change of master or
-// of a slave's state at once, lag and weights at most once a second.
+// Adds PublishRoutes if the published answer differs and the pace allows it: a change of master at
+// once, everything else at most once a second.
 void compare_routes(const Facts& facts, Plan& plan);
+
+// Says which slaves are fit for reads, and when the hold of one of them ends.
+void watch_slaves(const Facts& facts, Plan& plan);
 
 }  // namespace matriarch::decide

@@ -4,12 +4,18 @@
 // then no later rule is asked. Read them from top to bottom.
 #pragma once
 
+#include <string_view>
+#include <vector>
+
 #include "decide/facts.h"
 #include "decide/plan.h"
 
 namespace matriarch::decide {
 
 using Rule = Verdict (*)(const Facts& facts, Plan& plan);
+
+// Their names in this order, as Plan::rule says them.
+std::vector<std::string_view> rule_names();
 
 // rules_start.cc: from nothing to a first master.
 Verdict leave_deleted_clusters(const Facts&, Plan&);
@@ -26,10 +32,12 @@ Verdict keep_candidates(const Facts&, Plan&);         // the candidate set
 // rules_failover.cc: from one master to the next.
 Verdict obey_higher_epochs(const Facts&, Plan&);  // somebody knows more than the record
 Verdict respect_pause(const Facts&, Plan&);
-Verdict finish_promotion(const Facts&, Plan&);  // phase promoting
-Verdict wait_for_expiry(const Facts&, Plan&);   // phase closing
+Verdict wait_for_expiry(const Facts&, Plan&);  // phase closing
 Verdict hand_over_on_request(const Facts&, Plan&);
 Verdict replace_master(const Facts&, Plan&);  // the master can't serve
+
+// rules_promotion.cc: the recorded candidate becomes master, or is given up.
+Verdict finish_promotion(const Facts&, Plan&);  // phase promoting
 
 // rules_sync.cc: whom commits wait for.
 Verdict keep_synchronous(const Facts&, Plan&);

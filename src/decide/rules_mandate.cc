@@ -1,6 +1,7 @@
 // Rules about the mandate: a leader's first write, and who must promise.
 #include <algorithm>
 
+#include "base/mutant.h"
 #include "decide/mandate.h"
 #include "decide/rules.h"
 
@@ -93,7 +94,9 @@ Verdict keep_candidates(const Facts& f, Plan& plan) {
     for (const auto* i : f.others)
         if (f.member(i->name) && follows_the_master(f, *i) &&
             next.candidates.find(i->pod) == nullptr)
-            members.push_back({i->name, i->pod, Membership::Joining});
+            members.push_back(
+                {i->name, i->pod,
+                 mutant("full_without_the_masters_word") ? Membership::Full : Membership::Joining});
     if (members != set.members) {
         ++next.candidates.version;
         plan.steps.push_back({WriteRecord{std::move(next)}, "the candidate set changes"});

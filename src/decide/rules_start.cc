@@ -69,7 +69,8 @@ bool restore_record(const Facts& f, Plan& plan) {
     r.epoch_id = master->report->epoch_id;
     r.system_identifier = master->report->system_identifier;
     r.timeline = master->report->timeline;
-    r.timeline_opened_by = r.epoch_id;
+    r.timeline_opened_by = master->report->timeline_opened_by;
+    r.verified = true;
     // Above the set that it has stored, which it would otherwise keep.
     r.candidates.version = master->report->candidates_version + 1;
     r.sync = master->report->sync.value_or(SyncRule());
@@ -111,6 +112,7 @@ Verdict adopt(const Facts& f, Plan& plan) {
     r.phase = Phase::Promoting;
     r.system_identifier = best->report->system_identifier;
     r.timeline = best->report->timeline;
+    r.timeline_opened_by = best->report->timeline_opened_by;
     r.reserved = newest;
     plan.steps.push_back(
         {WriteRecord{std::move(r)}, "adopts the data of " + best->name.value + ", the newest"});
@@ -197,7 +199,8 @@ Verdict initialize(const Facts& f, Plan& plan) {
         auto r = *f.record;
         r.system_identifier = report.system_identifier;
         r.timeline = report.timeline;
-        r.timeline_opened_by = r.epoch_id;
+        r.timeline_opened_by = report.timeline_opened_by;
+        r.verified = true;
         plan.steps.push_back({WriteRecord{std::move(r)}, "the first master is initialised"});
         return Verdict::Decided;
     }

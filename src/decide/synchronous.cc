@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "base/mutant.h"
+
 namespace matriarch::decide {
 namespace {
 
@@ -124,6 +126,7 @@ void change_sync_rule(AuthorityRecord& r, SyncRule rule) {
 }
 
 bool sync_settled(const Facts& f) {
+    if (mutant("former_set_dropped_early")) return true;
     const Report& master = *f.master->report;
     if (master.sync.value_or(SyncRule()) != f.record->sync || !master.sync_since.known())
         return false;
@@ -144,7 +147,7 @@ bool in_sync_rule(const AuthorityRecord& r, const InstanceName& instance) {
 }
 
 bool served(const AuthorityRecord& r) {
-    return r.timeline_opened_by == r.epoch_id;
+    return r.verified || (!r.epoch_id.empty() && r.timeline_opened_by == r.epoch_id);
 }
 
 bool left_stream(const Facts& f, const InstanceName& slave) {
@@ -162,6 +165,7 @@ bool all_commits_wait(const AuthorityRecord& r) {
 
 std::string may_lack_commits(const Facts& f, const InstanceView& candidate, Lsn end) {
     if (const auto all = end_of_epoch(f); all && end >= *all) return "";
+    if (mutant("quorum_not_asked")) return "";
     auto rules = f.record->former_sync;
     rules.push_back(f.record->sync);
     for (const auto& rule : rules) {

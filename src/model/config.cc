@@ -5,19 +5,59 @@
 namespace matriarch {
 namespace {
 
-// FNV-1a, 64 bits: a name for a content, no protection against an adversary.
-std::string fnv1a(std::string_view text) {
-    std::uint64_t hash = 14695981039346656037u;
-    for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211u;
-    char out[17];
-    snprintf(out, sizeof out, "%016llx", static_cast<unsigned long long>(hash));
-    return out;
-}
+// FNV-1a, 64 bits: a name for a content, no protection against an adversary. Every text is followed
+// by a byte that no text has, so that equal hashes mean equal members in their order.
+class Hash {
+  public:
+    void add(std::string_view text) {
+        for (const char c : text) add(static_cast<unsigned char>(c));
+        add(static_cast<unsigned char>(0xff));
+    }
+    void add(const StringMap& map) {
+        for (const auto& [key, value] : map) {
+            add(key);
+            add(value);
+        }
+        add("");
+    }
+    void add(const std::vector<std::string>& list) {
+        for (const auto& text : list) add(text);
+        add("");
+    }
+    std::string str() const {
+        char out[17];
+        snprintf(out, sizeof out, "%016llx", static_cast<unsigned long long>(hash_));
+        return out;
+    }
+
+  private:
+    void add(unsigned char byte) { hash_ = (hash_ ^ byte) * 1099511628211u; }
+    std::uint64_t hash_ = 14695981039346656037u;
+};
 
 }  // namespace
 
+// Of the members, not of the JSON: agents ask at every report.
 std::string InstanceConfig::hash() const {
-    return fnv1a(json::write_config(*this).dump());
+    Hash hash;
+    hash.add(parameters);
+    hash.add(master_parameters);
+    hash.add(slave_parameters);
+    hash.add(hba);
+    hash.add(encoding);
+    hash.add(locale);
+    hash.add(std::to_string(wal_segment_size_mb));
+    hash.add(database);
+    hash.add(owner);
+    for (const auto& role : roles) {
+        hash.add(role.name);
+        hash.add(role.verifier);
+        hash.add(role.login ? "login" : "");
+        hash.add(role.replication ? "replication" : "");
+    }
+    hash.add("");
+    hash.add(slots);
+    return hash.str();
 }
 
 namespace json {

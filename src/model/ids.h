@@ -35,6 +35,14 @@ struct Lsn : Strong<struct LsnTag, std::uint64_t> {
     static std::optional<Lsn> parse(std::string_view text);
 };
 
+// A timeline's number means one history only together with the epoch that opened it: two promotions
+// that each die early, or one by hand, may open the same number.
+struct Opening {
+    Timeline timeline;
+    EpochId by;  // empty: not known
+    friend bool operator==(const Opening&, const Opening&) = default;
+};
+
 // `later` - `earlier`, 0 if it would be negative.
 Bytes distance(Lsn earlier, Lsn later);
 

@@ -102,6 +102,8 @@ std::string to_json(const Order& o) {
                 {"clean", o.clean},
                 {"heir", o.heir.value},
                 {"reserved", o.reserved.value},
+                {"timeline", o.opening.timeline.value},
+                {"timelineOpenedBy", o.opening.by.value},
                 {"candidates", json::write_candidates(o.candidates)},
                 {"withhold", o.withhold},
                 {"ttlMs", o.ttl.count()}};
@@ -134,6 +136,8 @@ Result<Order> order_from_json(std::string_view text) {
     read(*body, "clean", o.clean);
     read(*body, "heir", o.heir);
     read(*body, "reserved", o.reserved);
+    read(*body, "timeline", o.opening.timeline);
+    read(*body, "timelineOpenedBy", o.opening.by);
     o.candidates = json::read_candidates(at(*body, "candidates"));
     read(*body, "withhold", o.withhold);
     read(*body, "ttlMs", o.ttl);

@@ -81,7 +81,10 @@ struct Order {
     bool clean = false;                    // Fence: try a fast shutdown first, with a deadline ...
     InstanceName heir;                     // ... which only this slave's confirmation may hold up
     Timeline reserved;                     // Promote: open a timeline above this number
-    CandidateSet candidates;               // Promote, Lead, Initialize: stored with the epoch
+    // Follow: the newest timeline that the cluster is known to have served from. A newer one of the
+    // upstream's was opened by this order's epoch.
+    Opening opening;
+    CandidateSet candidates;  // Promote, Lead, Initialize: stored with the epoch
     // Halt: promise nothing more for epochs up to this order's (see design: Expiry). Any later
     // order of the same epoch lifts it.
     bool withhold = false;

@@ -161,6 +161,7 @@ Result<AuthorityRecord> record_from_lease(const Json& lease) {
                     [](const Json& item) { return json::read_sync(item).value_or(SyncRule()); });
     json::read(*body, "timeline", r.timeline);
     json::read(*body, "timelineOpenedBy", r.timeline_opened_by);
+    json::read(*body, "verified", r.verified);
     json::read(*body, "reserved", r.reserved);
     json::read(*body, "systemIdentifier", r.system_identifier);
     r.positions = json::read_names(json::at(*body, "positions"));
@@ -189,6 +190,7 @@ void record_to_lease(const AuthorityRecord& r, Json& lease) {
                        {"formerSync", std::move(former)},
                        {"timeline", r.timeline.value},
                        {"timelineOpenedBy", r.timeline_opened_by.value},
+                       {"verified", r.verified},
                        {"reserved", r.reserved.value},
                        {"systemIdentifier", r.system_identifier.value},
                        {"positions", json::write_names(r.positions)},

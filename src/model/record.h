@@ -87,6 +87,7 @@ struct AuthorityRecord {
     std::vector<SyncRule> former_sync;    // ... beside those that still count until it is
     Timeline timeline;                    // the newest that the cluster served from ...
     EpochId timeline_opened_by;           // ... and the epoch that opened it
+    bool verified = false;                // the holder was seen to accept writes in its epoch
     Timeline reserved;                    // no promotion may open a number up to this one again
     SystemIdentifier system_identifier;   // empty until the first master was initialised
     std::vector<InstanceName> positions;  // slave1, slave2, ...

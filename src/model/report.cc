@@ -88,6 +88,7 @@ void plain_members(Report_& r, Io&& io) {
     io("diskStalledMs", r.disk_stalled);
     io("systemIdentifier", r.system_identifier);
     io("timeline", r.timeline);
+    io("timelineOpenedBy", r.timeline_opened_by);
     io("cleanShutdown", r.clean_shutdown);
     io("standby", r.standby);
     io("endOfWal", r.end_of_wal);
@@ -104,6 +105,7 @@ void plain_members(Report_& r, Io&& io) {
     io("upstream", r.upstream);
     io("syncSince", r.sync_since);
     io("lagMs", r.lag);
+    io("conflictMs", r.conflict);
     io("serverVersion", r.server_version_num);
     io("configHash", r.config_hash);
     io("restartPending", r.restart_pending);

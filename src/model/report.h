@@ -108,7 +108,8 @@ struct Report {
     // The data directory.
     PostgresState state = PostgresState::NoData;
     SystemIdentifier system_identifier;
-    Timeline timeline;                  // of the last record
+    Timeline timeline;           // of the last record ...
+    EpochId timeline_opened_by;  // ... and the epoch that opened it; empty: none that is known
     std::vector<HistoryEntry> history;  // ancestors of `timeline`, oldest first
     bool clean_shutdown = false;
     bool standby = false;  // a slave's: it needs a promotion to lead
@@ -133,6 +134,8 @@ struct Report {
     std::chrono::milliseconds disk_stalled{0};
     InstanceName upstream;             // where from
     std::chrono::milliseconds lag{0};  // replay lag by time; 0 when caught up
+    // For so long replay has waited for queries on this slave, which it conflicts with.
+    std::chrono::milliseconds conflict{0};
     std::vector<StreamView> streams;
     std::vector<SlotView> slots;
     std::optional<SyncRule> sync;  // that the server is known to have loaded ...
@@ -175,6 +178,7 @@ struct OrderAnswer {
     bool accepted = false;
     std::string reason;
     Report report;
+    friend bool operator==(const OrderAnswer&, const OrderAnswer&) = default;
 };
 std::string to_json(const OrderAnswer& answer);
 Result<OrderAnswer> order_answer_from_json(std::string_view text);

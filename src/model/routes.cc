@@ -16,18 +16,25 @@ std::string_view to_string(RouteState state) {
             return "cloning";
         case RouteState::Joining:
             return "joining";
+        case RouteState::Conflict:
+            return "conflict";
     }
     return "down";
 }
 
 bool Routes::same_content(const Routes& other) const {
-    return timeline == other.timeline && master == other.master && slaves == other.slaves;
+    return timeline == other.timeline && master == other.master && slaves == other.slaves &&
+           reads == other.reads;
+}
+
+bool takes_reads(const SlaveRoute& slave) {
+    return slave.state == RouteState::Ready && slave.weight > 0;
 }
 
 std::vector<std::string> read_addresses(const Routes& routes, const RoutingSpec& spec) {
     std::vector<std::string> out;
     for (const auto& slave : routes.slaves)
-        if (slave.state == RouteState::Ready && slave.weight > 0) out.push_back(slave.address);
+        if (takes_reads(slave)) out.push_back(slave.address);
     if (out.empty() && spec.fallback_to_master && routes.master)
         out.push_back(routes.master->address);
     return out;
@@ -67,6 +74,11 @@ Route read_endpoint(const Json& object) {
     return r;
 }
 
+template <class T>
+void read_optional(const Json& object, const char* key, std::optional<T>& out) {
+    if (!at(object, key).is_null()) out = json::read_one<T>(at(object, key));
+}
+
 }  // namespace
 
 std::string to_json(const Routes& routes) {
@@ -74,14 +86,18 @@ std::string to_json(const Routes& routes) {
                 {"sequence", routes.sequence},
                 {"timeline", routes.timeline.value},
                 {"master", nullptr},
-                {"slaves", Json::array()}};
+                {"slaves", Json::array()},
+                {"reads",
+                 {{"strategy", to_string(routes.reads.strategy)},
+                  {"maxLagMs", routes.reads.max_lag.count()},
+                  {"fallbackToMaster", routes.reads.fallback_to_master}}}};
     if (routes.master) out["master"] = write_endpoint(*routes.master);
     for (const auto& s : routes.slaves) {
         Json slave = write_endpoint(s);
         slave["position"] = s.position;
         slave["state"] = to_string(s.state);
-        slave["lagMs"] = s.lag.count();
-        slave["lagBytes"] = s.lag_bytes.value;
+        slave["lagMs"] = s.lag ? Json(s.lag->count()) : Json();
+        slave["lagBytes"] = s.lag_bytes ? Json(s.lag_bytes->value) : Json();
         slave["weight"] = s.weight;
         out["slaves"].push_back(std::move(slave));
     }
@@ -100,12 +116,16 @@ Result<Routes> routes_from_json(std::string_view text) {
     json::read_list(*body, "slaves", out.slaves, [](const Json& item) {
         auto s = read_endpoint<SlaveRoute>(item);
         read(item, "position", s.position);
-        json::read_enum(item, "state", s.state, RouteState::Joining);
-        read(item, "lagMs", s.lag);
-        read(item, "lagBytes", s.lag_bytes);
+        json::read_enum(item, "state", s.state, RouteState::Conflict);
+        read_optional(item, "lagMs", s.lag);
+        read_optional(item, "lagBytes", s.lag_bytes);
         read(item, "weight", s.weight);
         return s;
     });
+    const Json& reads = at(*body, "reads");
+    json::read_enum(reads, "strategy", out.reads.strategy, Strategy::LeastConnections);
+    read(reads, "maxLagMs", out.reads.max_lag);
+    read(reads, "fallbackToMaster", out.reads.fallback_to_master);
     return out;
 }
 

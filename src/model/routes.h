@@ -18,11 +18,12 @@
 namespace matriarch {
 
 enum class RouteState {
-    Ready,    // takes reads
-    Lagging,  // beyond maxLagMs
-    Down,     // no answer, or not running
-    Cloning,  // being made or made anew
-    Joining,  // runs, but not yet caught up for the first time
+    Ready,     // takes reads
+    Lagging,   // was beyond maxLagMs and is not yet below half of it
+    Down,      // no answer, or not running
+    Cloning,   // being made or made anew
+    Joining,   // runs, but has not been well for holdSeconds yet
+    Conflict,  // its replay waits for queries that run on it
 };
 std::string_view to_string(RouteState state);
 
@@ -42,10 +43,19 @@ struct SlaveRoute {
     std::string host, address;
     int port = 5432;
     RouteState state = RouteState::Down;
-    std::chrono::milliseconds lag{0};  // in coarse steps
-    Bytes lag_bytes;                   // likewise
-    int weight = 0;                    // 0: takes no reads
+    // In coarse steps; absent: not known.
+    std::optional<std::chrono::milliseconds> lag;
+    std::optional<Bytes> lag_bytes;
+    int weight = 0;  // the spec's, less for a slave that lags; 0: takes no reads
     friend bool operator==(const SlaveRoute&, const SlaveRoute&) = default;
+};
+
+// How the spec wants reads spread: for consumers that choose among the slaves themselves.
+struct ReadPolicy {
+    Strategy strategy = Strategy::RoundRobin;
+    std::chrono::milliseconds max_lag{10000};
+    bool fallback_to_master = true;
+    friend bool operator==(const ReadPolicy&, const ReadPolicy&) = default;
 };
 
 struct Routes {
@@ -54,11 +64,15 @@ struct Routes {
     Timeline timeline;
     std::optional<MasterRoute> master;  // nothing while nobody may be written to
     std::vector<SlaveRoute> slaves;     // by position
+    ReadPolicy reads;
 
     // The same answer, whatever the stamp.
     bool same_content(const Routes& other) const;
     friend bool operator==(const Routes&, const Routes&) = default;
 };
+
+// Whether a slave is to get reads now.
+bool takes_reads(const SlaveRoute& slave);
 
 // Where the Service of all reads, and each position's own Service, lead to: ready slaves, else
 // (if the spec says so) the master.

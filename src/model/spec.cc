@@ -60,6 +60,16 @@ static std::string_view to_string(Spread spread) {
     return "preferred";
 }
 
+std::string position_name(int position) {
+    return "slave" + std::to_string(position);
+}
+
+int RoutingSpec::weight_of(int position) const {
+    constexpr int kUsual = 100;
+    const auto found = weights.find(position_name(position));
+    return found == weights.end() ? kUsual : found->second;
+}
+
 Result<Bytes> parse_quantity(std::string_view text, std::string_view field) {
     const std::string copy(text);
     char* end = nullptr;
@@ -140,7 +150,41 @@ Status read_failover(const Json& f, FailoverSpec& out) {
     return {};
 }
 
-void read_routing(const Json& r, RoutingSpec& out) {
+// The schema refuses all of this; objects that were stored before a rule of it was made may have
+// it.
+void ignore_bad_routing(const Json& r, int slaves, RoutingSpec& out) {
+    const RoutingSpec good;
+    const auto ignore = [&](const std::string& field, const std::string& why) {
+        out.ignored.push_back("spec.routing." + field + " " + why);
+    };
+    if (out.max_lag.count() < 1) {
+        ignore("maxLagMs", "is " + std::to_string(out.max_lag.count()) +
+                               " and must be 1 or more: " + std::to_string(good.max_lag.count()) +
+                               " counts until it is");
+        out.max_lag = good.max_lag;
+    }
+    if (out.hold.count() < 0) {
+        ignore("holdSeconds", "must not be below 0: " + std::to_string(good.hold.count()) +
+                                  " counts until it is mended");
+        out.hold = good.hold;
+    }
+    const auto strategy = read_one<std::string>(at(r, "strategy"));
+    if (!strategy.empty() && strategy != to_string(out.strategy))
+        ignore("strategy", "is \"" + strategy +
+                               "\", which is none of round_robin, random and least_connections: " +
+                               std::string(to_string(out.strategy)) + " counts until it is");
+    std::erase_if(out.weights, [&](const auto& weight) {
+        for (int n = 1; n <= slaves; ++n)
+            if (weight.first == position_name(n) && weight.second >= 0) return false;
+        ignore("weights." + weight.first,
+               weight.second < 0 ? "must not be below 0: set 0 or more"
+                                 : "names no slave, as spec.slaves is " + std::to_string(slaves) +
+                                       ": remove that weight, or raise spec.slaves");
+        return true;
+    });
+}
+
+void read_routing(const Json& r, int slaves, RoutingSpec& out) {
     read(r, "maxLagMs", out.max_lag);
     read(r, "holdSeconds", out.hold);
     read(r, "fallbackToMaster", out.fallback_to_master);
@@ -148,6 +192,7 @@ void read_routing(const Json& r, RoutingSpec& out) {
     out.weights = read_int_map(at(r, "weights"));
     read_list(r, "formats", out.formats, read_one<std::string>);
     read_list(r, "uriSchemes", out.uri_schemes, read_one<std::string>);
+    ignore_bad_routing(r, slaves, out);
 }
 
 void read_services(const Json& s, ServicesSpec& out) {
@@ -207,7 +252,7 @@ Result<ClusterSpec> parse_spec(const Json& spec) {
     read_replication(at(spec, "replication"), out.replication);
     if (const auto failover = read_failover(at(spec, "failover"), out.failover); !failover)
         return failover.error();
-    read_routing(at(spec, "routing"), out.routing);
+    read_routing(at(spec, "routing"), out.slaves, out.routing);
     read_services(at(spec, "services"), out.services);
     read_scheduling(at(spec, "scheduling"), out);
     out.pod_labels = read_string_map(at(at(spec, "pod"), "labels"));

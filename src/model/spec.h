@@ -64,6 +64,9 @@ struct FailoverSpec {
     PodUid confirmed_dead;  // an administrator's word that this pod runs no more
 };
 
+// 1 -> slave1, as users name positions.
+std::string position_name(int position);
+
 struct RoutingSpec {
     std::chrono::milliseconds max_lag{10000};
     std::chrono::seconds hold{10};
@@ -71,6 +74,11 @@ struct RoutingSpec {
     Strategy strategy = Strategy::RoundRobin;
     std::map<std::string, int> weights;  // by position: slave1 -> 100
     std::vector<std::string> formats, uri_schemes;
+    // Settings that make no sense and are left out, each with its field, the cause and the remedy:
+    // a mistake in the routing stops neither the other routes nor a failover.
+    std::vector<std::string> ignored;
+
+    int weight_of(int position) const;
 };
 
 struct ServicesSpec {

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "base/mutant.h"
+
 namespace matriarch::op {
 namespace {
 
@@ -156,8 +158,8 @@ std::optional<Grant> AgentChannel::grant_for(const Key& key, const Peer& peer,
     const auto left = std::chrono::duration_cast<milliseconds>(leadership_end - now);
     if (left <= milliseconds(0) || !peer.known.clock_trouble.empty()) return {};
     found->second.counts_from(peer.known.reported_at);
-    return Grant{to.epoch, to.epoch_id, report.clock_reading, std::min(to.ttl, left),
-                 to.candidates};
+    const auto ttl = mutant("grant_beyond_leadership") ? to.ttl : std::min(to.ttl, left);
+    return Grant{to.epoch, to.epoch_id, report.clock_reading, ttl, to.candidates};
 }
 
 // Sound however long messages take: an elapsed time of ours is known within two bounds, and only
@@ -197,20 +199,19 @@ void AgentChannel::begin_poll(const Key& key, Peer& peer, TimePoint leadership_e
     if (poll.grant) poll.wait = std::min(poll.wait, poll.grant->ttl / 6);
     peer.polling = true;
     peer.poll_sent = clock_.now();
-    wire_.post(peer.known.address, AgentWire::kPollLane, kPollPath, to_json(poll),
-               poll.wait + kPollSlack,
-               [this, key, generation = peer.generation](Result<std::string> body) {
-                   poll_ended(key, generation, std::move(body));
+    wire_.poll(peer.known.address, AgentWire::kPollLane, poll, poll.wait + kPollSlack,
+               [this, key, generation = peer.generation](Result<Report>&& report) {
+                   poll_ended(key, generation, std::move(report));
                });
 }
 
 void AgentChannel::warm_up(Peer& peer) {
     peer.next_warm_up = clock_.now() + kWarmUpEvery;
-    wire_.post(peer.known.address, AgentWire::kOrderLane, kPollPath, to_json(Poll{}), kPollSlack,
-               [](const Result<std::string>&) {});
+    wire_.poll(peer.known.address, AgentWire::kOrderLane, Poll{}, kPollSlack,
+               [](const Result<Report>&) {});
 }
 
-void AgentChannel::poll_ended(const Key& key, std::uint64_t generation, Result<std::string> body) {
+void AgentChannel::poll_ended(const Key& key, std::uint64_t generation, Result<Report>&& report) {
     bool news = false;
     {
         std::lock_guard lock(mutex_);
@@ -219,15 +220,14 @@ void AgentChannel::poll_ended(const Key& key, std::uint64_t generation, Result<s
         Peer& peer = found->second;
         peer.polling = false;
         peer.known.asked = true;
-        auto report = body ? report_from_json(*body) : Result<Report>(body.error());
-        if (report && report->pod != peer.known.address.pod)
-            report = make_error(ErrorKind::Unavailable, "another pod answers at this address");
-        if (report) {
+        if (report && report->pod == peer.known.address.pod) {
             compare_clocks(peer, *report, clock_.now());
             news = absorb(peer, std::move(*report), clock_.now());
             peer.next_poll = clock_.now();
         } else {
-            news = lost(peer, report.error());
+            news = lost(peer, report ? make_error(ErrorKind::Unavailable,
+                                                  "another pod answers at this address")
+                                     : report.error());
             peer.next_poll = clock_.now() + retry_delay(peer.failures);
         }
     }
@@ -253,20 +253,19 @@ void AgentChannel::order(const ClusterKey& cluster, const InstanceName& instance
         on_answer(make_error(ErrorKind::Unavailable, instance.value + ": no agent is known"));
         return;
     }
-    wire_.post(*address, AgentWire::kOrderLane, kOrderPath, to_json(order), timeout,
-               [this, key, generation, on_answer = std::move(on_answer)](Result<std::string> body) {
-                   auto answer =
-                       body ? order_answer_from_json(*body) : Result<OrderAnswer>(body.error());
-                   bool current = false;
-                   if (answer) {
-                       std::lock_guard lock(mutex_);
-                       const auto found = peers_.find(key);
-                       current = found != peers_.end() && found->second.generation == generation;
-                       if (current) absorb(found->second, answer->report, clock_.now());
-                   }
-                   on_answer(answer);
-                   if (current) on_news_(key.first, true);
-               });
+    wire_.order(*address, order, timeout,
+                [this, key, generation,
+                 on_answer = std::move(on_answer)](const Result<OrderAnswer>& answer) {
+                    bool current = false;
+                    if (answer) {
+                        std::lock_guard lock(mutex_);
+                        const auto found = peers_.find(key);
+                        current = found != peers_.end() && found->second.generation == generation;
+                        if (current) absorb(found->second, answer->report, clock_.now());
+                    }
+                    on_answer(answer);
+                    if (current) on_news_(key.first, true);
+                });
 }
 
 void AgentChannel::run(std::stop_token stop) {

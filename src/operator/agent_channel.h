@@ -34,16 +34,20 @@ struct AgentAddress {
     friend bool operator==(const AgentAddress&, const AgentAddress&) = default;
 };
 
-// The network, as an interface: production posts over mutual TLS, a simulation delivers by itself.
+// The network, as an interface: production speaks JSON over mutual TLS, a simulation delivers by
+// itself. Messages are encoded and decoded here, on the caller's and on the wire's own threads.
 class AgentWire {
   public:
     enum Lane { kPollLane = 0, kOrderLane = 1 };
-    using Callback = std::function<void(Result<std::string> body)>;
+    using OnReport = std::function<void(Result<Report> report)>;
+    using OnOrderAnswer = std::function<void(Result<OrderAnswer> answer)>;
 
     virtual ~AgentWire() = default;
-    // The body of a 200 answer, or an Error; never inside the call, exactly once.
-    virtual void post(const AgentAddress& to, Lane lane, std::string_view path, std::string body,
-                      Duration timeout, Callback callback) = 0;
+    // What the agent answered, or an Error; never inside the call, exactly once.
+    virtual void poll(const AgentAddress& to, Lane lane, const Poll& poll, Duration timeout,
+                      OnReport callback) = 0;
+    virtual void order(const AgentAddress& to, const Order& order, Duration timeout,
+                       OnOrderAnswer callback) = 0;
     virtual void forget(const AgentAddress& to) = 0;
     // By what the agents of a cluster are known, and we to them: the data of its CA Secret. Cheap
     // when nothing changed.
@@ -126,7 +130,7 @@ class AgentChannel {
     std::optional<Grant> grant_for(const Key& key, const Peer& peer, TimePoint leadership_end);
     static void compare_clocks(Peer& peer, const Report& report, TimePoint now);
     void warm_up(Peer& peer);  // likewise
-    void poll_ended(const Key& key, std::uint64_t generation, Result<std::string> body);
+    void poll_ended(const Key& key, std::uint64_t generation, Result<Report>&& report);
     // Takes a report over; true if it is news worth an urgent look. Requires the mutex.
     static bool absorb(Peer& peer, Report report, TimePoint now);
     static bool lost(Peer& peer, const Error& error);

@@ -79,7 +79,7 @@ Result<StringMap> merge_app_secret(const Cluster& cluster, const std::vector<std
     const UriParts write{hosts,    kPostgresPort, spec.owner,
                          password, spec.database, Session::ReadWrite};
     const UriParts read{read_hosts, kPostgresPort, spec.owner,
-                        password,   spec.database, Session::PreferStandby};
+                        password,   spec.database, read_session(spec.routing)};
     // libpq's always: psql and most drivers take it.
     out["uri"] = make_uri(kLibpqScheme, write);
     out["read_uri"] = make_uri(kLibpqScheme, read);

@@ -25,7 +25,7 @@ class Writer {
     std::vector<Sample>& out_;
 };
 
-// Takes reads by the published routes.
+// Fit for reads by the published routes, whatever its weight.
 bool healthy(const std::optional<Routes>& routes, const std::string& instance) {
     return routes && std::any_of(routes->slaves.begin(), routes->slaves.end(), [&](const auto& s) {
                return s.instance.value == instance && s.state == RouteState::Ready;
@@ -34,7 +34,7 @@ bool healthy(const std::optional<Routes>& routes, const std::string& instance) {
 
 void slave(Writer& w, const MemberStatus& m, const std::optional<Routes>& routes) {
     const Labels replica{{"replica", m.name}};
-    w.gauge("db_replica_health", "1 while this slave takes reads.", healthy(routes, m.name),
+    w.gauge("db_replica_health", "1 while this slave is fit for reads.", healthy(routes, m.name),
             replica);
     w.gauge("postgresql_replica_up", "1 while this slave runs and streams.", m.ready, replica);
     if (!m.lag_ms) return;  // of a silent one nothing is known
@@ -54,16 +54,9 @@ void last_change(Writer& w, const ChangeOfMaster& change) {
                 static_cast<double>(*change.loss_bytes));
 }
 
-}  // namespace
-
-ClusterMetrics::ClusterMetrics(telemetry::Registry& registry) {
-    registry.add_collector([this](std::vector<Sample>& out) { collect(out); });
-}
-
-void ClusterMetrics::show(const ClusterKey& cluster, const ClusterStatus& status,
-                          const std::optional<Routes>& routes) {
-    std::vector<Sample> samples;
-    Writer w(cluster, samples);
+void write(const ClusterKey& cluster, const ClusterStatus& status,
+           const std::optional<Routes>& routes, std::vector<Sample>& out) {
+    Writer w(cluster, out);
     for (const auto& member : status.members)
         if (member.role == "slave") slave(w, member, routes);
     w.gauge("matriarch_cluster_epoch", "Rises by one with every change of master.",
@@ -72,19 +65,28 @@ void ClusterMetrics::show(const ClusterKey& cluster, const ClusterStatus& status
         w.gauge("matriarch_cluster_condition", "1 while this condition of the status is True.",
                 condition.status == kube::ConditionStatus::True, {{"type", condition.type}});
     if (!status.history.empty()) last_change(w, status.history.front());
+}
+
+}  // namespace
+
+ClusterMetrics::ClusterMetrics(telemetry::Registry& registry) {
+    registry.add_collector([this](std::vector<Sample>& out) { collect(out); });
+}
+
+void ClusterMetrics::show(const ClusterKey& cluster, const ClusterStatus& status,
+                          const std::optional<Routes>& routes) {
     const std::lock_guard lock(mutex_);
-    samples_[cluster] = std::move(samples);
+    shown_[cluster] = {status, routes};
 }
 
 void ClusterMetrics::forget(const ClusterKey& cluster) {
     const std::lock_guard lock(mutex_);
-    samples_.erase(cluster);
+    shown_.erase(cluster);
 }
 
 void ClusterMetrics::collect(std::vector<Sample>& out) const {
     const std::lock_guard lock(mutex_);
-    for (const auto& [cluster, samples] : samples_)
-        out.insert(out.end(), samples.begin(), samples.end());
+    for (const auto& [cluster, shown] : shown_) write(cluster, shown.status, shown.routes, out);
 }
 
 }  // namespace matriarch::op

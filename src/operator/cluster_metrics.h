@@ -29,10 +29,14 @@ class ClusterMetrics {
     void forget(const ClusterKey& cluster);
 
   private:
+    struct Shown {
+        ClusterStatus status;
+        std::optional<Routes> routes;
+    };
     void collect(std::vector<telemetry::Sample>& out) const;
 
     mutable std::mutex mutex_;
-    std::map<ClusterKey, std::vector<telemetry::Sample>> samples_;  // guarded by mutex_
+    std::map<ClusterKey, Shown> shown_;  // guarded by mutex_
 };
 
 }  // namespace matriarch::op

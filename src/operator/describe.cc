@@ -11,7 +11,7 @@ std::string position_of(const decide::Observation& seen, const InstanceName& ins
     const auto& positions = seen.record->positions;
     const auto found = std::find(positions.begin(), positions.end(), instance);
     if (found == positions.end()) return "";
-    return "slave" + std::to_string(found - positions.begin() + 1);
+    return position_name(static_cast<int>(found - positions.begin()) + 1);
 }
 
 MemberStatus describe_member(const decide::Observation& seen, const decide::InstanceView& i) {

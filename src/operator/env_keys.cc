@@ -21,7 +21,6 @@ constexpr const char* kPoolTimeoutSeconds = "30";
 constexpr const char* kPoolRecycleSeconds = "1800";
 constexpr const char* kHealthCheckSeconds = "10";
 
-constexpr int kDefaultWeight = 100;
 constexpr int kShares = 10000;  // four decimals
 
 const char* yes_no(bool value) {
@@ -50,14 +49,9 @@ bool wanted(const std::vector<std::string>& list, std::string_view word) {
     return list.empty() || std::find(list.begin(), list.end(), word) != list.end();
 }
 
-int weight_of(const RoutingSpec& routing, int position) {
-    const auto found = routing.weights.find("slave" + std::to_string(position));
-    return found == routing.weights.end() ? kDefaultWeight : found->second;
-}
-
 std::string weight_fractions(const RoutingSpec& routing, int slaves) {
     std::vector<int> weights;
-    for (int n = 1; n <= slaves; ++n) weights.push_back(weight_of(routing, n));
+    for (int n = 1; n <= slaves; ++n) weights.push_back(routing.weight_of(n));
     int total = std::accumulate(weights.begin(), weights.end(), 0);
     if (total == 0) {
         std::fill(weights.begin(), weights.end(), 1);

@@ -20,8 +20,6 @@ StringMap secret_env(const ClusterKey& key, const ClusterSpec& spec, const std::
 
 // "0.5,0.25,0.25": the share of each position, in order, adding up to exactly 1.
 std::string weight_fractions(const RoutingSpec& routing, int slaves);
-// 100 if the spec says nothing.
-int weight_of(const RoutingSpec& routing, int position);
 
 // Whether a list of spec.routing names `word`; an empty list means all.
 bool wanted(const std::vector<std::string>& list, std::string_view word);

@@ -19,6 +19,12 @@ std::optional<ChangeOfMaster> settle_loss(const std::vector<ChangeOfMaster>& his
                change.epoch <= static_cast<std::int64_t>(rejoined.epoch.value);
     });
     if (entry == history.end()) return {};
+    // Where a later change was not told, it may have led since: then this is no word about then.
+    const auto later = std::count_if(history.begin(), history.end(), [&](const auto& change) {
+        return change.epoch > entry->epoch &&
+               change.epoch <= static_cast<std::int64_t>(rejoined.epoch.value);
+    });
+    if (entry->epoch + later != static_cast<std::int64_t>(rejoined.epoch.value)) return {};
     ChangeOfMaster exact = *entry;
     exact.loss_bytes = static_cast<std::int64_t>(rejoined.diverged.value);
     exact.loss = rejoined.diverged.value == 0

@@ -51,8 +51,24 @@ net::PeerAddress HttpsWire::peer(const AgentAddress& to) const {
     return out;
 }
 
+void HttpsWire::poll(const AgentAddress& to, Lane lane, const Poll& poll, Duration timeout,
+                     OnReport callback) {
+    post(to, lane, kPollPath, to_json(poll), timeout,
+         [callback = std::move(callback)](const Result<std::string>& body) {
+             callback(body ? report_from_json(*body) : Result<Report>(body.error()));
+         });
+}
+
+void HttpsWire::order(const AgentAddress& to, const Order& order, Duration timeout,
+                      OnOrderAnswer callback) {
+    post(to, kOrderLane, kOrderPath, to_json(order), timeout,
+         [callback = std::move(callback)](const Result<std::string>& body) {
+             callback(body ? order_answer_from_json(*body) : Result<OrderAnswer>(body.error()));
+         });
+}
+
 void HttpsWire::post(const AgentAddress& to, Lane lane, std::string_view path, std::string body,
-                     Duration timeout, Callback callback) {
+                     Duration timeout, OnBody callback) {
     net::PeerAddress address = peer(to);
     if (!address.tls)  // never without TLS: an agent would not listen anyway
         address.tls = std::make_shared<net::MemoryIdentity>(nullptr);

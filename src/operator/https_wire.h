@@ -24,8 +24,10 @@ class HttpsWire final : public AgentWire {
 
     Status set_authority(const ClusterKey& cluster, const StringMap& ca) override;
     void drop_authority(const ClusterKey& cluster) override;
-    void post(const AgentAddress& to, Lane lane, std::string_view path, std::string body,
-              Duration timeout, Callback callback) override;
+    void poll(const AgentAddress& to, Lane lane, const Poll& poll, Duration timeout,
+              OnReport callback) override;
+    void order(const AgentAddress& to, const Order& order, Duration timeout,
+               OnOrderAnswer callback) override;
     void forget(const AgentAddress& to) override;
 
     // Every call that is under way ends with Cancelled.
@@ -38,7 +40,12 @@ class HttpsWire final : public AgentWire {
         std::shared_ptr<net::MemoryIdentity> identity;
     };
 
+    using OnBody = std::function<void(Result<std::string> body)>;
+
     net::PeerAddress peer(const AgentAddress& to) const;
+    // The body of a 200 answer.
+    void post(const AgentAddress& to, Lane lane, std::string_view path, std::string body,
+              Duration timeout, OnBody callback);
 
     const Clock& clock_;
     Random& random_;

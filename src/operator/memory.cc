@@ -22,6 +22,15 @@ void ClusterMemory::wrote_record(const AuthorityRecord& stored, TimePoint now) {
     live_version = stored.version;
 }
 
+void ClusterMemory::note_fit(const std::vector<InstanceName>& fit, TimePoint now) {
+    std::map<InstanceName, TimePoint> since;
+    for (const auto& name : fit) {
+        const auto before = fit_since.find(name);
+        since[name] = before == fit_since.end() ? now : before->second;
+    }
+    fit_since = std::move(since);
+}
+
 void ClusterMemory::note_ttl(const std::optional<Report>& master, TimePoint now) {
     const bool lowered = record && record->former_ttl.count() > 0 && master &&
                          master->pod == record->holder_pod && master->ttl <= record->ttl;
@@ -32,6 +41,11 @@ void ClusterMemory::note_ttl(const std::optional<Report>& master, TimePoint now)
 }
 
 void ClusterMemory::note_streams(decide::Observation& seen, TimePoint now) {
+    if (record && record->epoch != epoch_) {
+        epoch_ = record->epoch;
+        epoch_since = now;
+    }
+    seen.epoch_since = epoch_since;
     if (record && record->phase == Phase::Serving && record->epoch != serving_epoch_) {
         serving_epoch_ = record->epoch;
         serving_since = now;
@@ -52,6 +66,7 @@ void ClusterMemory::note_streams(decide::Observation& seen, TimePoint now) {
 void ClusterMemory::note_term(Term term, TimePoint now) {
     if (term != term_) {
         mandate = {};
+        fit_since.clear();
         term_ = term;
         if (record && record->phase == Phase::Closing) mandate.replaced = now;
     }

@@ -17,6 +17,7 @@
 #include "model/record.h"
 #include "model/routes.h"
 #include "operator/provision.h"
+#include "operator/route_objects.h"
 #include "operator/status.h"
 
 namespace matriarch::op {
@@ -49,13 +50,16 @@ struct ClusterMemory {
     TimePoint record_seen_at{};             // first sight of `record`'s version
     ResourceVersion live_version;           // of the record as last read live, or written by us
     std::optional<Routes> published;
+    Stamp last_published;           // also of a ConfigMap that was deleted since
     std::string published_version;  // of the ConfigMap
     TimePoint published_at{};
+    std::string routes_mended;  // see RouteWriter::mend
     std::optional<TimePoint> master_failed_since;
     bool node_out_of_service = false;  // the silent master's, as last asked
     TimePoint node_asked{};
+    std::optional<TimePoint> epoch_since;    // of the record's epoch: its first sight
     std::optional<TimePoint> serving_since;  // of the epoch that was seen serving last
-    std::map<InstanceName, TimePoint> streamed_at;
+    std::map<InstanceName, TimePoint> streamed_at, fit_since;
     std::shared_ptr<SentOrders> orders = std::make_shared<SentOrders>();
     std::optional<ChangeUnderWay> change;
     std::vector<ChangeOfMaster> history;  // what status may not show yet, newest first
@@ -64,7 +68,8 @@ struct ClusterMemory {
     std::map<InstanceName, TimePoint> without_pod_since, troubles_asked;
     std::map<InstanceName, std::string> troubles;  // from Kubernetes' events
     TimePoint objects_checked{};
-    HeldObjects uncached;  // of kinds that are not watched
+    bool objects_behind = false;  // by the last pass; the caches had better catch up before another
+    HeldObjects uncached;         // of kinds that are not watched
     TimePoint uncached_read{};
     std::optional<kube::Condition> objects_condition;
     std::string objects_for;  // what the last complete ensure pass was made for
@@ -80,10 +85,12 @@ struct ClusterMemory {
     void note_ttl(const std::optional<Report>& master, TimePoint now);
     // Which slaves the master streams to, at this look.
     void note_streams(decide::Observation& seen, TimePoint now);
+    // Which slaves are fit for reads, at this look.
+    void note_fit(const std::vector<InstanceName>& fit, TimePoint now);
 
   private:
     Term term_;
-    Epoch serving_epoch_;
+    Epoch epoch_, serving_epoch_;
 };
 
 }  // namespace matriarch::op

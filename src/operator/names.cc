@@ -33,7 +33,7 @@ std::string any_service(std::string_view cluster) {
     return join(cluster, "any");
 }
 std::string slave_service(std::string_view cluster, int position) {
-    return join(cluster, "slave" + std::to_string(position));
+    return join(cluster, position_name(position));
 }
 std::string routing_config_map(std::string_view cluster) {
     return join(cluster, "routing");
@@ -70,7 +70,7 @@ std::vector<RouteService> route_services(std::string_view cluster, int slaves) {
                                      {"slaves", slaves_service(cluster)},
                                      {"any", any_service(cluster)}};
     for (int n = 1; n <= slaves; ++n)
-        out.push_back({"slave" + std::to_string(n), slave_service(cluster, n), n});
+        out.push_back({position_name(n), slave_service(cluster, n), n});
     return out;
 }
 

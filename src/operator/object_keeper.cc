@@ -126,6 +126,7 @@ Result<KeeperResult> ObjectKeeper::keep(const Cluster& cluster, const Caches& ca
             log::info("an object moved on", {{"kind", write.resource.kind},
                                              {"name", write.name},
                                              {"why", done.error().message()}});
+            out.behind = true;
         }
         out.wrote = true;
     }

@@ -21,6 +21,7 @@ namespace matriarch::op {
 struct KeeperResult {
     kube::Condition condition;  // ObjectsInPlace
     bool wrote = false;
+    bool behind = false;  // a write met a newer object than the caches know
 };
 
 class ObjectKeeper {

@@ -44,9 +44,11 @@ void take_record(const Cluster& cluster, const Caches& caches, ClusterMemory& me
 }
 
 // Our own publication may be newer than the cache; stamps never fall, so the higher one counts.
-void take_routes(const Cluster& cluster, const Caches& caches, ClusterMemory& memory) {
+void take_routes(const Cluster& cluster, const Caches& caches, ClusterMemory& memory,
+                 TimePoint now) {
     const auto map =
         caches.config_maps.get(cluster.key.name_space + "/" + routing_config_map(cluster.key.name));
+    if (memory.published) memory.last_published = stamp_of(*memory.published);
     if (!map) {
         memory.published.reset();
         return;
@@ -58,7 +60,23 @@ void take_routes(const Cluster& cluster, const Caches& caches, ClusterMemory& me
         text == map->data.end() ? Result<Routes>(Error{}) : routes_from_json(text->second);
     if (!routes) return;
     const auto stamp = [](const Routes& r) { return std::pair(r.epoch, r.sequence); };
-    if (!memory.published || stamp(*routes) >= stamp(*memory.published)) memory.published = *routes;
+    if (memory.published && stamp(*routes) < stamp(*memory.published)) return;
+    // Somebody else's, who led until now: perhaps a moment ago.
+    if (!memory.published || stamp(*routes) > stamp(*memory.published)) memory.published_at = now;
+    memory.published = *routes;
+}
+
+// EndpointSlices bear the stamp of their last change.
+std::uint64_t last_sequence(const Cluster& cluster, const Caches& caches,
+                            const ClusterMemory& memory) {
+    if (!memory.record) return 0;
+    const std::uint64_t epoch = memory.record->epoch.value;
+    std::uint64_t last = memory.last_published.epoch == epoch ? memory.last_published.sequence : 0;
+    for (const auto& slice : Caches::of(caches.endpoint_slices, cluster.key)) {
+        const auto stamp = Stamp::parse(slice->annotation(std::string(kStampAnnotation)));
+        if (stamp && stamp->epoch == epoch) last = std::max(last, stamp->sequence);
+    }
+    return last;
 }
 
 // The owner's SCRAM verifier; empty until the Secret has one.
@@ -133,7 +151,7 @@ decide::Observation observe(const Cluster& cluster, const Caches& caches,
                             const AgentChannel& agents, ClusterMemory& memory,
                             const kube::Leadership& leadership, Random& random, TimePoint now) {
     take_record(cluster, caches, memory, now);
-    take_routes(cluster, caches, memory);
+    take_routes(cluster, caches, memory, now);
 
     decide::Observation o;
     o.cluster = cluster.key;
@@ -145,6 +163,7 @@ decide::Observation observe(const Cluster& cluster, const Caches& caches,
     o.remembered = SystemIdentifier(cluster.status.system_identifier);
     o.published = memory.published;
     o.published_at = memory.published_at;
+    o.last_sequence = last_sequence(cluster, caches, memory);
     o.term = Term(leadership.term);
     memory.note_term(o.term, now);
     if (memory.record)
@@ -203,6 +222,8 @@ decide::Observation observe(const Cluster& cluster, const Caches& caches,
             view.reachable = known->reachable && same_pod;
             view.clock_trouble = known->clock_trouble;
         }
+        const auto fit = memory.fit_since.find(name);
+        if (fit != memory.fit_since.end()) view.fit_since = fit->second;
         view.config = instance_config(cluster.spec, name, members, owner_verifier);
         const auto last = memory.orders->last.find(name);
         if (last != memory.orders->last.end()) view.sent = last->second;

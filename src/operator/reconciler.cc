@@ -19,6 +19,7 @@ namespace {
 
 constexpr Duration kKeepPace = seconds(30);           // between two passes over unchanged objects
 constexpr Duration kObserveAgain = milliseconds(20);  // what was decided on has moved
+constexpr Duration kCatchUp = milliseconds(200);      // caches that a write found behind
 constexpr Duration kOrderTimeout = seconds(5);
 
 bool disruptive(OrderKind kind) {
@@ -182,6 +183,7 @@ Result<Duration> Reconciler::look(Look& look) {
         if (!applied) return applied.error();
         return *applied ? plan.recheck : kObserveAgain;
     }
+    memory.note_fit(plan.fit_for_reads, now);
     // Before any step: who is to be closed out must get no grant after that write.
     world_.agents.grant(cluster.key, plan.granting);
     if (plan.term_needed) world_.raise_term(*plan.term_needed);
@@ -210,7 +212,9 @@ Result<Duration> Reconciler::look(Look& look) {
         const auto instances = planned_instances(look.seen, plan);
         std::string made_for = std::to_string(cluster.generation);
         for (const auto& i : instances) made_for += "," + i.value;
-        if (memory.objects_for != made_for || now - memory.objects_checked > kKeepPace) {
+        const Duration age = now - memory.objects_checked;
+        const bool due = memory.objects_for != made_for || age > kKeepPace;
+        if (due && !(memory.objects_behind && age < kCatchUp)) {
             auto kept = keeper_.keep(cluster, look.caches, memory, instances);
             if (!kept) return kept.error();
             look.objects = kept->condition;
@@ -218,7 +222,8 @@ Result<Duration> Reconciler::look(Look& look) {
             memory.objects_checked = now;
             // What was written comes back through the caches; then the pass is made again.
             memory.objects_for = kept->wrote ? "" : made_for;
-            look.again = look.again || kept->wrote;
+            memory.objects_behind = kept->behind;
+            look.again = look.again || (kept->wrote && !kept->behind);
         }
     }
     blame_objects(look);
@@ -228,7 +233,8 @@ Result<Duration> Reconciler::look(Look& look) {
     if (calm) {
         if (auto labelled = label_pods(look); !labelled) return labelled.error();
         if (look.seen.published && plan.steps.empty())
-            if (auto mended = routes_.publish(cluster, look.caches, *look.seen.published);
+            if (auto mended =
+                    routes_.mend(cluster, look.caches, *look.seen.published, memory.routes_mended);
                 !mended && mended.error().kind != ErrorKind::Conflict)
                 return mended.error();
     }
@@ -240,7 +246,8 @@ Result<Duration> Reconciler::look(Look& look) {
             {{c->type, c->status == kube::ConditionStatus::True, c->reason, c->message}});
     if (!look.again || plan.steps.empty())
         if (auto written = write_status(look); !written) return written.error();
-    return look.again ? Duration::zero() : plan.recheck;
+    if (look.again) return Duration::zero();
+    return calm && memory.objects_behind ? std::min(plan.recheck, kCatchUp) : plan.recheck;
 }
 
 Result<bool> Reconciler::apply_all(Look& look) {

@@ -15,7 +15,27 @@ int rank(const Cluster& cluster, const ObjectWrite& write) {
     return write.resource.plural == kube::kConfigMaps.plural ? 1 : 2;
 }
 
+// Equal: spec, routes and the objects as we know them are the same.
+std::string state_of(const Cluster& cluster, const Caches& caches, const Routes& routes) {
+    std::string out = cluster.uid + "." + std::to_string(cluster.generation) + "," +
+                      std::to_string(routes.epoch.value) + "." + std::to_string(routes.sequence);
+    const auto add = [&](const kube::Meta& object) { out += "," + object.resource_version; };
+    for (const auto& slice : Caches::of(caches.endpoint_slices, cluster.key)) add(*slice);
+    for (const auto& map : Caches::of(caches.config_maps, cluster.key)) add(*map);
+    return out;
+}
+
 }  // namespace
+
+Status RouteWriter::mend(const Cluster& cluster, const Caches& caches, const Routes& routes,
+                         std::string& mended) {
+    std::string state = state_of(cluster, caches, routes);
+    if (state == mended) return {};
+    auto done = publish(cluster, caches, routes);
+    // What was written comes back through the caches and is compared once more.
+    if (done) mended = std::move(state);
+    return done;
+}
 
 Status RouteWriter::publish(const Cluster& cluster, const Caches& caches, const Routes& routes) {
     auto provision = provision_routes(cluster, routes, held_in(caches, cluster.key));

@@ -20,6 +20,10 @@ class RouteWriter {
 
     // Conflict: an object moved on, observe again. Invalid: one belongs to someone else.
     Status publish(const Cluster& cluster, const Caches& caches, const Routes& routes);
+    // The same for what was published before. `mended` says what all was compared with the last
+    // time; while nothing of that changes, nothing is compared again.
+    Status mend(const Cluster& cluster, const Caches& caches, const Routes& routes,
+                std::string& mended);
 
   private:
     kube::Client& client_;

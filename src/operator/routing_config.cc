@@ -2,17 +2,20 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <numeric>
 
 #include "operator/env_keys.h"
 #include "operator/names.h"
 #include "operator/object_meta.h"
 #include "operator/route_objects.h"
+#include "operator/uri.h"
 
 namespace matriarch::op {
 namespace {
 
 // HAProxy's largest weight; ours go to 1000.
 constexpr int kMaxHaproxyWeight = 256;
+constexpr int kMaxRepeats = 4;  // of a host in PgBouncer's list
 
 std::string join(const std::vector<std::string>& items) {
     std::string out;
@@ -27,14 +30,13 @@ bool fits_line(const std::string& text) {
                         [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; });
 }
 
-// pgbouncer.ini: database names like SQL identifiers, values like SQL strings.
-std::string quoted(const std::string& text, char quote) {
-    std::string out(1, quote);
-    for (const char c : text) {
-        if (c == quote) out += quote;
-        out += c;
-    }
-    return out + quote;
+// pgbouncer.ini can't name other databases: its parser stops at a quoted name, whatever the manual
+// says (pgbouncer#971). The schema refuses them.
+bool fits_pgbouncer(const std::string& database) {
+    return std::all_of(database.begin(), database.end(), [](char c) {
+        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+               c == '_';
+    });
 }
 
 std::string service_section(const std::string& name, const std::vector<std::string>& hosts,
@@ -45,6 +47,43 @@ std::string service_section(const std::string& name, const std::vector<std::stri
            // libpq waits for a silent host as long as TCP does, two minutes, before it dials the
            // next.
            "\nconnect_timeout=3\n";
+}
+
+// The Service of a slave that is out leads to another one, so its position keeps its usual weight:
+// who reads this file but once is not stuck with a bad moment's.
+int weight_now(const RoutingSpec& routing, const Routes& routes, int position) {
+    for (const SlaveRoute& slave : routes.slaves)
+        if (slave.position == position && takes_reads(slave)) return slave.weight;
+    return routing.weight_of(position);
+}
+
+// Of each position, so that the heaviest has `top`. A small weight is not no weight.
+std::vector<int> shares(const ClusterSpec& spec, const Routes& routes, int top) {
+    int heaviest = 1;
+    for (int n = 1; n <= spec.slaves; ++n) heaviest = std::max(heaviest, spec.routing.weight_of(n));
+    std::vector<int> out;
+    for (int n = 1; n <= spec.slaves; ++n) {
+        const int weight = weight_now(spec.routing, routes, n);
+        out.push_back(std::max(weight > 0 ? 1 : 0, weight * top / heaviest));
+    }
+    return out;
+}
+
+// PgBouncer takes the hosts of a list in turn, for each new connection to a server: one that stands
+// there twice gets twice as many. At random is what kube-proxy does behind one Service.
+std::string pooled_hosts(const Cluster& cluster, const Routes& routes) {
+    const ClusterKey& key = cluster.key;
+    const std::vector<int> all = shares(cluster.spec, routes, kMaxRepeats);
+    const int divisor =
+        std::accumulate(all.begin(), all.end(), 0, [](int a, int b) { return std::gcd(a, b); });
+    if (divisor == 0 || cluster.spec.routing.strategy == Strategy::Random)
+        return service_host(key, slaves_service(key.name));
+    std::vector<std::string> out;
+    for (int round = 0; round < kMaxRepeats / divisor; ++round)
+        for (std::size_t i = 0; i < all.size(); ++i)
+            if (round < all[i] / divisor)
+                out.push_back(service_host(key, slave_service(key.name, static_cast<int>(i) + 1)));
+    return join(out);
 }
 
 std::string_view balance(Strategy strategy) {
@@ -70,6 +109,17 @@ std::vector<std::string> hosts_writes_first(const Cluster& cluster, const Routes
     return out;
 }
 
+// A slave that is unfit now is no host for reads, though it would answer.
+std::vector<std::string> hosts_for_reads(const Cluster& cluster, const Routes& routes) {
+    std::vector<std::string> out;
+    for (const SlaveRoute& slave : routes.slaves)
+        if (takes_reads(slave)) out.push_back(host_of(cluster.key, slave.instance));
+    if (routes.master && cluster.spec.routing.fallback_to_master)
+        out.push_back(host_of(cluster.key, routes.master->instance));
+    if (out.empty()) out.push_back(service_host(cluster.key, slaves_service(cluster.key.name)));
+    return out;
+}
+
 std::vector<std::string> hosts_reads_first(const Cluster& cluster, const Routes& routes) {
     std::vector<std::string> out = hosts_writes_first(cluster, routes);
     if (routes.master) std::rotate(out.begin(), out.begin() + 1, out.end());
@@ -79,15 +129,16 @@ std::vector<std::string> hosts_reads_first(const Cluster& cluster, const Routes&
 std::string pg_service_conf(const Cluster& cluster, const Routes& routes) {
     const auto writes = hosts_writes_first(cluster, routes);
     const std::string& name = cluster.key.name;
+    const auto session = session_attrs(Session::ReadWrite);
     return "# Written by Matriarch. PGSERVICEFILE names this file; the password is in the Secret " +
-           app_secret(name) + ".\n" + service_section(name, writes, cluster.spec, "read-write") +
-           "\n" + service_section(name + "_master", writes, cluster.spec, "read-write") + "\n" +
-           service_section(name + "_replica", hosts_reads_first(cluster, routes), cluster.spec,
-                           "prefer-standby");
+           app_secret(name) + ".\n" + service_section(name, writes, cluster.spec, session) + "\n" +
+           service_section(name + "_master", writes, cluster.spec, session) + "\n" +
+           service_section(name + "_replica", hosts_for_reads(cluster, routes), cluster.spec,
+                           session_attrs(read_session(cluster.spec.routing)));
 }
 
 // Services, not instances: HAProxy then follows a failover without a reload.
-std::string haproxy_cfg(const Cluster& cluster) {
+std::string haproxy_cfg(const Cluster& cluster, const Routes& routes) {
     const ClusterSpec& spec = cluster.spec;
     const ClusterKey& key = cluster.key;
     const std::string port = ":" + std::to_string(kPostgresPort);
@@ -106,36 +157,31 @@ std::string haproxy_cfg(const Cluster& cluster) {
         key.name + "_master\n    bind :5000\n    server master " + master + "\n\nlisten " +
         key.name + "_replica\n    bind :5001\n    balance " +
         std::string(balance(spec.routing.strategy)) + "\n";
-    int heaviest = 1;
-    for (int n = 1; n <= spec.slaves; ++n)
-        heaviest = std::max(heaviest, weight_of(spec.routing, n));
-    for (int n = 1; n <= spec.slaves; ++n) {
-        const int weight = weight_of(spec.routing, n);
-        // A small weight is not no weight.
-        const int scaled = std::max(weight > 0 ? 1 : 0, weight * kMaxHaproxyWeight / heaviest);
-        out += "    server slave" + std::to_string(n) + " " +
-               service_host(key, slave_service(key.name, n)) + port + " weight " +
-               std::to_string(scaled) + "\n";
+    int position = 0;
+    for (const int share : shares(spec, routes, kMaxHaproxyWeight)) {
+        ++position;
+        out += "    server " + position_name(position) + " " +
+               service_host(key, slave_service(key.name, position)) + port + " weight " +
+               std::to_string(share) + "\n";
     }
     if (spec.routing.fallback_to_master) out += "    server master " + master + " backup\n";
     return out;
 }
 
-std::string pgbouncer_ini(const Cluster& cluster) {
+std::string pgbouncer_ini(const Cluster& cluster, const Routes& routes) {
     const ClusterSpec& spec = cluster.spec;
     const ClusterKey& key = cluster.key;
-    const auto database = [&](const std::string& name, const std::string& service) {
-        return quoted(name, '"') + " = host=" + service_host(key, service) +
-               " port=" + std::to_string(kPostgresPort) + " dbname=" + quoted(spec.database, '\'') +
-               "\n";
+    const std::string master = service_host(key, master_service(key.name));
+    const auto database = [&](const std::string& name, const std::string& host) {
+        return name + " = host=" + host + " port=" + std::to_string(kPostgresPort) +
+               " dbname=" + spec.database + "\n";
     };
     const std::string& db = spec.database;
     return "; Written by Matriarch. userlist.txt is in the Secret " + app_secret(key.name) +
            ".\n"
            "[databases]\n" +
-           database(db, master_service(key.name)) +
-           database(db + "_master", master_service(key.name)) +
-           database(db + "_replica", slaves_service(key.name)) +
+           database(db, master) + database(db + "_master", master) +
+           database(db + "_replica", pooled_hosts(cluster, routes)) +
            "\n[pgbouncer]\n"
            "listen_addr = *\n"
            "listen_port = " +
@@ -163,8 +209,9 @@ StringMap routing_data(const Cluster& cluster, const Routes& routes) {
     const bool lines = fits_line(cluster.spec.database) && fits_line(cluster.spec.owner);
     if (wanted(formats, "pg_service") && lines)
         out["pg_service.conf"] = pg_service_conf(cluster, routes);
-    if (wanted(formats, "haproxy")) out["haproxy.cfg"] = haproxy_cfg(cluster);
-    if (wanted(formats, "pgbouncer") && lines) out["pgbouncer.ini"] = pgbouncer_ini(cluster);
+    if (wanted(formats, "haproxy")) out["haproxy.cfg"] = haproxy_cfg(cluster, routes);
+    if (wanted(formats, "pgbouncer") && fits_pgbouncer(cluster.spec.database))
+        out["pgbouncer.ini"] = pgbouncer_ini(cluster, routes);
     return out;
 }
 

@@ -21,12 +21,14 @@ nlohmann::json routing_config_map_object(const Cluster& cluster, const Routes& r
 // The formats one by one. Files name instances where a change of master needs no rewriting of them
 // (libpq tries all hosts), and Services elsewhere.
 std::string pg_service_conf(const Cluster& cluster, const Routes& routes);
-std::string haproxy_cfg(const Cluster& cluster);
-std::string pgbouncer_ini(const Cluster& cluster);
+std::string haproxy_cfg(const Cluster& cluster, const Routes& routes);
+std::string pgbouncer_ini(const Cluster& cluster, const Routes& routes);
 
 // Pod names, for clients that try several hosts: the master, then slaves by position; for reads the
-// other way round.
+// other way round. All of them, since a URI may be kept for long.
 std::vector<std::string> hosts_writes_first(const Cluster& cluster, const Routes& routes);
 std::vector<std::string> hosts_reads_first(const Cluster& cluster, const Routes& routes);
+// Only those that take reads now, for files that are read again.
+std::vector<std::string> hosts_for_reads(const Cluster& cluster, const Routes& routes);
 
 }  // namespace matriarch::op

@@ -178,8 +178,10 @@ ClusterStatus coarse(ClusterStatus status) {
 }
 
 bool worth_writing(const ClusterStatus& published, const ClusterStatus& wanted) {
+    const ClusterStatus before = coarse(published), after = coarse(wanted);
+    if (before == after) return false;  // nearly always, and cheap
     // As JSON, since the cuts are made there: a text too long for the schema would differ for ever.
-    return encode_status(coarse(published)) != encode_status(coarse(wanted));
+    return encode_status(before) != encode_status(after);
 }
 
 void record_change(std::vector<ChangeOfMaster>& history, ChangeOfMaster change) {

@@ -11,7 +11,8 @@ namespace log = telemetry::log;
 namespace {
 
 bool is_summary(std::string_view condition) {
-    return condition == "Ready" || condition == "MasterServing" || condition == "SlavesReady";
+    return condition == "Ready" || condition == "MasterServing" || condition == "SlavesReady" ||
+           condition == "ReadsRouted";
 }
 
 }  // namespace
@@ -148,8 +149,8 @@ void Story::findings(const Cluster& cluster, ClusterMemory& memory,
     for (const auto& finding : findings) {
         std::string now = (finding.holds ? "+" : "-") + finding.reason;
         // What is wrong with a pod or an object is in the text alone, and changes seldom; the
-        // texts about master and slaves change all through a failover, which has a story of its
-        // own.
+        // texts about master, slaves and reads change all through a failover, which has a story of
+        // its own.
         if (!finding.holds && !is_summary(finding.type)) now += finding.message;
         auto& before = memory.last_conditions[finding.type];
         if (before == now) continue;

@@ -20,8 +20,21 @@ std::string query(const std::vector<std::string>& terms) {
 
 // libpq >= 14, and asyncpg >= 0.28 by the same words.
 std::string session_term(Session session) {
-    return std::string("target_session_attrs=") +
-           (session == Session::ReadWrite ? "read-write" : "prefer-standby");
+    return "target_session_attrs=" + std::string(session_attrs(session));
+}
+
+std::string_view jdbc_server_type(Session session) {
+    switch (session) {
+        case Session::ReadWrite:
+            return "primary";
+        case Session::PreferStandby:
+            return "preferSecondary";
+        case Session::Standby:
+            return "secondary";
+        case Session::Any:
+            break;
+    }
+    return "any";
 }
 
 std::string host_list(const UriParts& parts) {
@@ -60,16 +73,33 @@ std::string asyncpg_uri(const UriParts& parts) {
 std::string jdbc_uri(const UriParts& parts) {
     std::vector<std::string> terms = {"user=" + percent_encode(parts.user),
                                       "password=" + percent_encode(parts.password)};
-    if (parts.session == Session::ReadWrite) terms.push_back("targetServerType=primary");
-    if (parts.session == Session::PreferStandby) {
-        terms.push_back("targetServerType=preferSecondary");
+    if (parts.session != Session::Any)
+        terms.push_back("targetServerType=" + std::string(jdbc_server_type(parts.session)));
+    if (parts.session == Session::PreferStandby || parts.session == Session::Standby)
         terms.push_back("loadBalanceHosts=true");
-    }
     return "jdbc:postgresql://" + host_list(parts) + "/" + percent_encode(parts.database) +
            query(terms);
 }
 
 }  // namespace
+
+Session read_session(const RoutingSpec& routing) {
+    return routing.fallback_to_master ? Session::PreferStandby : Session::Standby;
+}
+
+std::string_view session_attrs(Session session) {
+    switch (session) {
+        case Session::ReadWrite:
+            return "read-write";
+        case Session::PreferStandby:
+            return "prefer-standby";
+        case Session::Standby:
+            return "standby";
+        case Session::Any:
+            break;
+    }
+    return "any";
+}
 
 std::string make_uri(std::string_view scheme, const UriParts& parts) {
     if (scheme == kAsyncpgScheme) return asyncpg_uri(parts);

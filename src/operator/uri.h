@@ -8,6 +8,8 @@
 #include <string_view>
 #include <vector>
 
+#include "model/spec.h"
+
 namespace matriarch::op {
 
 inline constexpr std::string_view kLibpqScheme = "postgresql";
@@ -15,7 +17,12 @@ inline constexpr std::string_view kAsyncpgScheme = "postgresql+asyncpg";
 inline constexpr std::string_view kJdbcScheme = "jdbc:postgresql";
 
 // Which of several hosts to take. Any: a Service has chosen already.
-enum class Session { Any, ReadWrite, PreferStandby };
+enum class Session { Any, ReadWrite, PreferStandby, Standby };
+
+// For reads: the master too only where the spec says so.
+Session read_session(const RoutingSpec& routing);
+// libpq's word for it, in target_session_attrs.
+std::string_view session_attrs(Session session);
 
 struct UriParts {
     std::vector<std::string> hosts;  // in the order in which they are tried; one port for all

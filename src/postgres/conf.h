@@ -41,6 +41,7 @@ struct ServerConfig {
     std::string restore_command;
     // A slave has it too: as master it would make commits wait from the first one on.
     std::string synchronous_standby_names;
+    friend bool operator==(const ServerConfig&, const ServerConfig&) = default;
 };
 
 std::string render_postgresql_conf(const Layout& layout, const InstanceConfig& config,

@@ -6,21 +6,26 @@
 namespace matriarch::postgres {
 namespace {
 
-// A slave that has replayed all that it received has no lag, however old the last commit is.
+// Replay that waits for a query is looked for only where WAL waits too, since the look takes longer
+// the more sessions there are.
 constexpr const char* kStatusSql =
     "SELECT r, pg_catalog.current_setting('default_transaction_read_only'),"
     " CASE WHEN NOT r THEN pg_catalog.pg_current_wal_lsn() END,"
     " CASE WHEN NOT r THEN pg_catalog.pg_current_wal_flush_lsn() END,"
     " CASE WHEN r THEN pg_catalog.pg_last_wal_receive_lsn() END,"
     " CASE WHEN r THEN pg_catalog.pg_last_wal_replay_lsn() END,"
-    " CASE WHEN r AND pg_catalog.pg_last_wal_receive_lsn() IS DISTINCT FROM"
-    " pg_catalog.pg_last_wal_replay_lsn() THEN (1000 * EXTRACT(EPOCH FROM"
-    " (pg_catalog.clock_timestamp() - pg_catalog.pg_last_xact_replay_timestamp())))::bigint END,"
+    " CASE WHEN r THEN (1000 * EXTRACT(EPOCH FROM (pg_catalog.clock_timestamp() -"
+    " pg_catalog.pg_last_xact_replay_timestamp())))::bigint END,"
     " w.status, w.received_tli, pg_catalog.current_setting('server_version_num'),"
     " pg_catalog.current_setting('primary_conninfo') <> '', w.sender_host, w.sender_port,"
     " (1000 * EXTRACT(EPOCH FROM (pg_catalog.clock_timestamp() - "
     "w.last_msg_receipt_time)))::bigint,"
-    " pg_catalog.current_setting('synchronous_standby_names')"
+    " pg_catalog.current_setting('synchronous_standby_names'),"
+    " CASE WHEN r THEN w.latest_end_lsn END,"
+    " CASE WHEN r AND pg_catalog.pg_last_wal_receive_lsn() > pg_catalog.pg_last_wal_replay_lsn()"
+    " THEN EXISTS (SELECT FROM pg_catalog.pg_stat_get_activity(NULL)"
+    " WHERE backend_type = 'startup' AND (wait_event LIKE 'RecoveryConflict%'"
+    " OR wait_event_type IN ('Lock', 'BufferPin'))) END"
     " FROM (SELECT pg_catalog.pg_is_in_recovery() AS r) AS x"
     " LEFT JOIN pg_catalog.pg_stat_wal_receiver AS w ON true;"
     "SELECT application_name, state, sync_state, sent_lsn, flush_lsn, replay_lsn, pid"
@@ -85,7 +90,7 @@ Result<ServerStatus> read_status(Connection& connection, Deadline deadline) {
     out.flushed = lsn(server, 0, 3);
     out.received = lsn(server, 0, 4);
     out.replayed = lsn(server, 0, 5);
-    out.lag = std::chrono::milliseconds(number<std::int64_t>(server.text(0, 6)));
+    out.commit_age = std::chrono::milliseconds(number<std::int64_t>(server.text(0, 6)));
     out.receiving = server.text(0, 7) == "streaming";
     out.receiving_timeline = Timeline(number<std::uint32_t>(server.text(0, 8)));
     out.version_num = number<int>(server.text(0, 9));
@@ -95,6 +100,8 @@ Result<ServerStatus> read_status(Connection& connection, Deadline deadline) {
     out.stream_age = std::chrono::milliseconds(
         std::max<std::int64_t>(0, number<std::int64_t>(server.text(0, 13))));
     out.synchronous_standby_names = server.text(0, 14);
+    out.upstream_end = lsn(server, 0, 15);
+    out.replay_waits = server.yes(0, 16);
 
     const Rows& streams = (*answers)[1];
     for (int i = 0; i < streams.count(); ++i) {

@@ -35,7 +35,9 @@ struct ServerStatus {
     Timeline receiving_timeline;
     std::string sender_host;  // where the stream comes from, as primary_conninfo named it
     int sender_port = 0;
-    std::chrono::milliseconds lag{0};
+    Lsn upstream_end;  // slave: the end of the upstream's WAL, as the stream's last message said
+    std::chrono::milliseconds commit_age{0};  // slave: of the last commit that was replayed
+    bool replay_waits = false;                // slave: for queries here, which it conflicts with
     std::vector<StreamView> streams;
     std::vector<Sender> senders;  // of these streams
     std::vector<SlotView> slots;

@@ -200,7 +200,7 @@ class Machine:
 
     @contextlib.contextmanager
     def lossy(self, pod, percent):
-        drop = f"numgen random mod 100 < {percent} drop"
+        drop = f"numgen random mod 100 < {percent} counter drop"
         with self.rules(pod, {"received": [drop], "sent": [drop]}):
             yield
 

@@ -227,6 +227,7 @@ class Run:
         while time.monotonic() < until:
             record = self.cluster.record()
             if (record["master"], record["epoch"]) != (self.master, self.epoch):
+                self.result.changes = record["epoch"] - self.epoch
                 raise AssertionError(f"no change of master was expected, {time.monotonic() - self.fault_at:.1f} s after "
                                      f"the fault the record says {record}, before it was "
                                      f"{self.master} in epoch {self.epoch}")

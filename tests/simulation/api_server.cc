@@ -225,6 +225,15 @@ void ApiServer::erase(const std::string& plural, const std::string& key) {
     for (const auto& observer : observers_) observer(plural, before.get(), nullptr);
 }
 
+std::vector<std::pair<std::string, std::string>> ApiServer::owned_by(const std::string& uid) const {
+    std::vector<std::pair<std::string, std::string>> out;
+    for (const auto& [plural, kind] : kinds_)
+        for (const auto& [key, object] : kind.objects)
+            for (const auto& owner : object->at("metadata").value("ownerReferences", Json::array()))
+                if (owner.value("uid", "") == uid) out.emplace_back(plural, key);
+    return out;
+}
+
 void ApiServer::note(const std::string& plural, const char* type,
                      std::shared_ptr<const Json> object) {
     Kind& kind = kinds_[plural];
@@ -241,6 +250,26 @@ void ApiServer::compact() {
         kind.log.clear();
         kind.compacted = version_;
     }
+}
+
+ApiServer::Backup ApiServer::back_up() const {
+    Backup out;
+    for (const char* plural :
+         {"leases", "configmaps", "secrets", "services", "endpointslices", "postgresclusters"})
+        if (const auto kind = kinds_.find(plural); kind != kinds_.end())
+            out[plural] = kind->second.objects;
+    return out;
+}
+
+void ApiServer::restore(const Backup& backup) {
+    version_ += kHistory;
+    for (const auto& [plural, objects] : backup) {
+        kinds_[plural].objects = objects;
+        for (const auto& [key, object] : objects)
+            for (const auto& observer : observers_) observer(plural, nullptr, object.get());
+    }
+    compact();
+    for (const auto& [plural, objects] : backup) event_(plural);
 }
 
 // --- watches ----------------------------------------------------------------------------------

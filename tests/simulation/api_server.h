@@ -44,11 +44,18 @@ class ApiServer {
     // Called whenever there may be something new for watches of this kind.
     void on_event(std::function<void(const std::string& plural)> call) { event_ = std::move(call); }
     void compact();
+    // What a backup has of everything but pods and what makes them, and what is there after it was
+    // restored: the versions go on, and no watch does.
+    using Backup = std::map<std::string, std::map<std::string, std::shared_ptr<const Json>>>;
+    Backup back_up() const;
+    void restore(const Backup& backup);
 
     // The world's own hand, without a request.
     const Json* find(const std::string& plural, const std::string& key) const;
     void put(const std::string& plural, Json object);
     void erase(const std::string& plural, const std::string& key);
+    // (plural, key) of the objects that have this owner.
+    std::vector<std::pair<std::string, std::string>> owned_by(const std::string& uid) const;
 
   private:
     struct Path {

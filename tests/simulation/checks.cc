@@ -10,6 +10,7 @@ namespace {
 
 // What a thawed server may still do until the warden is scheduled: the stated limit.
 constexpr Duration kThawLimit = milliseconds(60);
+constexpr Duration kPace = milliseconds(950);  // a second of a clock that may run fast
 constexpr Duration kLively = seconds(2);
 constexpr std::uint64_t kRowBytes = 200;
 
@@ -97,7 +98,7 @@ void Checks::begins_to_stream(const Postgres& slave, const Postgres& upstream) {
 // --- what the API says ------------------------------------------------------------------------
 
 void Checks::changed(const std::string& plural, const Json*, const Json* after) {
-    if (after == nullptr) return;
+    if (after == nullptr || deleted_) return;
     const auto name = (*after)["metadata"]["name"].get<std::string>();
     if (plural == "leases" && name == op::lease_name("orders")) record_changed(after);
     if (plural == "configmaps" && name == op::routing_config_map("orders")) routes_changed(*after);
@@ -107,13 +108,15 @@ void Checks::changed(const std::string& plural, const Json*, const Json* after) 
 void Checks::record_changed(const Json* after) {
     const auto record = record_from_lease(*after);
     if (!record) return world_.violate("record", record.error().message());
+    if (restored_ && record_ && record->epoch < record_->epoch) return;
     const auto before = std::exchange(record_, *record);
     const bool news = !before || before->epoch != record->epoch || before->phase != record->phase ||
                       before->holder_pod != record->holder_pod || before->term != record->term;
     if (!news) return;
     world_.tell("api", describe(*record));
     if (before && record->epoch < before->epoch) world_.violate("record", "the epoch fell");
-    if (before && record->term < before->term) world_.violate("record", "the term fell");
+    if (before && record->term < before->term && !restored_)
+        world_.violate("record", "the term fell");
     const bool same_epoch = before && before->epoch == record->epoch;
     if (same_epoch && !before->system_identifier.empty() &&
         (before->holder != record->holder || before->holder_pod != record->holder_pod ||
@@ -135,10 +138,12 @@ void Checks::routes_changed(const Json& map) {
     if (data == map.end() || !data->contains("routes.json")) return;
     const auto routes = routes_from_json((*data)["routes.json"].get<std::string>());
     if (!routes) return world_.violate("INV-4", routes.error().message());
-    const auto before = std::exchange(routes_, *routes);
     const auto stamp = [](const Routes& r) { return std::pair(r.epoch, r.sequence); };
+    if (restored_ && routes_ && stamp(*routes) < stamp(*routes_)) return;
+    const auto before = std::exchange(routes_, *routes);
     if (before && stamp(*routes) < stamp(*before))
         world_.violate("INV-4", "the routes' stamp fell");
+    check_pace(before, *routes);
     if (before && before->master == routes->master) return;
     world_.tell("api",
                 "write route: " + (routes->master ? routes->master->instance.value : "none") +
@@ -151,6 +156,16 @@ void Checks::routes_changed(const Json& map) {
     const Postgres& server = container->postgres();
     if (server.takes_sessions() && !server.serves_as_master())
         world_.violate("INV-4", "the write route names a slave");
+}
+
+// Lag and states are news once a second; only a master is in a hurry. What a changed spec adds to
+// the ConfigMap beside the routes bears the same stamp.
+void Checks::check_pace(const std::optional<Routes>& before, const Routes& routes) {
+    if (before && before->epoch == routes.epoch && before->sequence == routes.sequence) return;
+    const TimePoint last = std::exchange(routes_written_, world_.now());
+    if (!before || before->epoch != routes.epoch || before->master != routes.master) return;
+    if (world_.now() - last < kPace)
+        world_.violate("pace", "routes are written twice within a second");
 }
 
 // --- INV-5 ------------------------------------------------------------------------------------
@@ -178,6 +193,7 @@ void Checks::count_lost(const AuthorityRecord& serving) {
 }
 
 void Checks::reports_changed(const Json& cluster) {
+    slaves_ = cluster["spec"].value("slaves", std::size_t{2});
     const auto status = op::decode_status(cluster.value("status", Json::object()));
     for (const auto& change : status.history)
         reported_[Epoch(static_cast<std::uint64_t>(change.epoch))] = change.loss_bytes;
@@ -217,17 +233,28 @@ bool Checks::needs_a_person() const {
     return machine.pod != record_->holder_pod && !fenced;
 }
 
+// Asked when the clocks were compared for long enough.
+void Checks::nobody_is_granted() {
+    if (!odd_host_ || !record_) return;
+    const Container* master = kubelet_->container_of(record_->holder);
+    if (master == nullptr || master->place().host != *odd_host_) return;
+    if (master->agent().report().mandate == MandateSource::Grant)
+        world_.violate("clocks", record_->holder.value + " is granted, and its clock is wrong");
+}
+
 std::string Checks::unrest() const {
     if (!record_) return "no record";
     if (record_->phase != Phase::Serving) return describe(*record_);
     if (auto why = unrest_of_master(*record_); !why.empty()) return why;
+    if (record_->positions.size() != slaves_)
+        return "there are " + std::to_string(record_->positions.size()) + " positions";
     for (const auto& name : record_->positions) {
         Container* container = kubelet_->container_of(name);
         if (container == nullptr) return name.value + " has no container";
         if (!container->postgres().streams_from(record_->holder))
             return name.value + " does not stream from the master";
         const Member* member = record_->candidates.find(container->place().pod);
-        if (member == nullptr || member->membership != Membership::Full)
+        if (!odd_host_ && (member == nullptr || member->membership != Membership::Full))
             return name.value + " is no full candidate";
     }
     if (!routes_ || !routes_->master || routes_->master->pod != record_->holder_pod ||

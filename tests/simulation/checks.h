@@ -40,10 +40,21 @@ class Checks final : public Witness {
     bool needs_a_person() const;
     // What is missing until all is well; empty: nothing.
     std::string unrest() const;
+    // A master whose clock is wrong holds no grant.
+    void nobody_is_granted();
     // At the end, in a calm cluster.
     void losses_as_reported();
     // No acknowledged row may be lost at all.
     void forbid_loss() { loss_forbidden_ = true; }
+    void allow_loss() { loss_forbidden_ = false; }
+    bool loss_forbidden() const { return loss_forbidden_; }
+    // The clock of this host runs beyond the limit: as master it gets no grants, so that nobody
+    // becomes a candidate.
+    void expect_no_grants(HostId odd) { odd_host_ = odd; }
+    // The API says again what it said earlier: what came after stays true, until it says more.
+    void note_restore() { restored_ = true; }
+    // What the operator writes now belongs to nobody.
+    void note_deletion() { deleted_ = true; }
 
   private:
     struct Acknowledged {
@@ -54,6 +65,7 @@ class Checks final : public Witness {
     void changed(const std::string& plural, const Json* before, const Json* after);
     void record_changed(const Json* after);
     void routes_changed(const Json& map);
+    void check_pace(const std::optional<Routes>& before, const Routes& routes);
     void reports_changed(const Json& cluster);
     void count_lost(const AuthorityRecord& serving);
     std::string why_not_its_right(const Postgres& server) const;
@@ -64,13 +76,16 @@ class Checks final : public Witness {
     Kubelet* kubelet_ = nullptr;
     std::optional<AuthorityRecord> record_;
     std::optional<Routes> routes_;
+    TimePoint routes_written_{};
     std::vector<Acknowledged> book_;
     std::set<Epoch> served_;  // epochs that were verified
     TimePoint last_acknowledged_;
     PodUid last_server_;
     std::map<Epoch, std::uint64_t> lost_;  // bytes, by the epoch that began without them
     std::map<Epoch, std::optional<std::int64_t>> reported_;
-    bool loss_forbidden_ = false, initialized_ = false;
+    std::size_t slaves_ = 0;  // as the spec says
+    bool loss_forbidden_ = false, initialized_ = false, deleted_ = false, restored_ = false;
+    std::optional<HostId> odd_host_;
 };
 
 }  // namespace matriarch::sim

@@ -29,7 +29,7 @@ Container::Container(Place place, ApiAccess api, Peers& peers, std::function<voi
       on_exit_(std::move(on_exit)),
       random_(place_.world.random().next()),
       process_(std::make_shared<Process>(place_.world)),
-      state_(place_.volume),
+      state_(place_.volume, place_.pod),
       postgres_(place_, process_, [this](agent::Event e) { deliver(std::move(e)); }),
       ways_(place_, api, peers, process_, [this](agent::Event e) { deliver(std::move(e)); }),
       warden_(place_.world, clock_, postgres_),
@@ -111,36 +111,38 @@ void Container::turned() {
 
 // --- the order port ---------------------------------------------------------------------------
 
-bool Container::serve(const std::string& path, std::string body, const std::string& caller,
-                      AgentPorts::Answer answer) {
+bool Container::serve(const AgentRequest& request, AgentPorts::Answer answer) {
     if (!alive()) return false;
-    process_->post([=, this, body = std::move(body), answer = std::move(answer)]() mutable {
-        if (path == kPollPath) {
-            if (auto parsed = poll_from_json(body)) poll(std::move(*parsed), std::move(answer));
-        } else if (path == kOrderPath) {
-            order(body, answer);
-        } else if (auto parsed = promise_request_from_json(body); path == kPromisePath && parsed) {
-            answer(to_json(agent_->promise(*parsed, caller)));
-        }
+    process_->post([this, request, answer = std::move(answer)]() mutable {
+        if (auto* asked = std::get_if<Poll>(&request))
+            poll(std::move(*asked), std::move(answer));
+        else
+            order(std::get<Order>(request), answer);
         turned();
     });
     return true;
 }
 
-void Container::order(const std::string& body, const AgentPorts::Answer& answer) {
-    const auto order = order_from_json(body);
-    if (!order) return answer(order.error());
+void Container::promise(const PromiseRequest& request, const std::string& caller,
+                        std::function<void(const PromiseAnswer&)> answer) {
+    process_->post([=, this] {
+        answer(agent_->promise(request, caller));
+        turned();
+    });
+}
+
+void Container::order(const Order& order, const AgentPorts::Answer& answer) {
     const agent::State before = agent_->state();
-    const auto reply = agent_->handle(*order);
+    auto reply = agent_->handle(order);
     place_.world.count("orders");
-    if (reply.accepted && (order->term < before.term || order->epoch < before.epoch))
+    if (reply.accepted && (order.term < before.term || order.epoch < before.epoch))
         place_.world.violate("INV-2", place_.name.value + " obeys term " +
-                                          std::to_string(order->term.value) + ", epoch " +
-                                          std::to_string(order->epoch.value));
-    if (reply.accepted && order->incarnation != agent_->incarnation())
+                                          std::to_string(order.term.value) + ", epoch " +
+                                          std::to_string(order.epoch.value));
+    if (reply.accepted && order.incarnation != agent_->incarnation())
         place_.world.violate("orders",
-                             place_.name.value + " obeys an order for " + order->incarnation.value);
-    answer(to_json(reply));
+                             place_.name.value + " obeys an order for " + order.incarnation.value);
+    answer(AgentAnswer(std::move(reply)));
 }
 
 void Container::poll(Poll poll, AgentPorts::Answer answer) {
@@ -165,7 +167,7 @@ bool Container::answer_if_due(Waiting& w, bool at_end) {
         return true;
     }
     if (!news && !at_end) return false;
-    w.answer(to_json(agent_->report()));
+    w.answer(AgentAnswer(agent_->report()));
     return true;
 }
 

@@ -88,8 +88,10 @@ class Container {
     Container(Place place, ApiAccess api, Peers& peers, std::function<void()> on_exit);
 
     void begin();
-    bool serve(const std::string& path, std::string body, const std::string& caller,
-               AgentPorts::Answer answer);
+    // False: nobody listens.
+    bool serve(const AgentRequest& request, AgentPorts::Answer answer);
+    void promise(const PromiseRequest& request, const std::string& caller,
+                 std::function<void(const PromiseAnswer&)> answer);
 
     void terminate();  // SIGTERM
     void vanish();     // SIGKILL to all of it
@@ -114,7 +116,7 @@ class Container {
     void deliver(agent::Event event);
     void poll(Poll poll, AgentPorts::Answer answer);
     bool answer_if_due(Waiting& waiting, bool at_end);
-    void order(const std::string& body, const AgentPorts::Answer& answer);
+    void order(const Order& order, const AgentPorts::Answer& answer);
     void changed();
     void turned();
 

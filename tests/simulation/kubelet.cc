@@ -9,16 +9,26 @@ Kubelet::Kubelet(World& world, Network& net, ApiAccess api, Witness& witness,
     : world_(world), net_(net), api_(api), witness_(witness), hosts_(std::move(hosts)) {
     api_.server.on_change([this](const std::string& plural, const Json* before, const Json* after) {
         if (plural == "pods") pods_changed(after);
-        if (plural != "statefulsets" || after == nullptr) return;
-        const InstanceName name((*after)["metadata"]["name"].get<std::string>());
-        const auto made = machines_.try_emplace(name).second;
-        Machine& machine = machines_.at(name);
-        machine.pod_template = (*after)["spec"]["template"];
-        if (before != nullptr || !made) return;
+        if (plural == "statefulsets") sets_changed(before, after);
+    });
+}
+
+// A machine that was scaled away and comes back has its volume still.
+void Kubelet::sets_changed(const Json* before, const Json* after) {
+    const Json& set = after != nullptr ? *after : *before;
+    const InstanceName name(set["metadata"]["name"].get<std::string>());
+    const auto made = machines_.try_emplace(name).second;
+    Machine& machine = machines_.at(name);
+    machine.wanted = after != nullptr;
+    if (after == nullptr) return delete_pod(machine);
+    machine.pod_template = set["spec"]["template"];
+    if (before != nullptr) return;
+    if (made) {
         machine.name = name;
         machine.host = hosts_.at(machines_.size() - 1);
+    }
+    if (!machine.pod_exists)
         later(machine, world_.between(milliseconds(100), milliseconds(600)), &Kubelet::make_pod);
-    });
 }
 
 Kubelet::Machine* Kubelet::find(const InstanceName& name) {
@@ -52,11 +62,9 @@ HostId Kubelet::host_of(const std::string& address) {
     return machine ? machine->host : -1;
 }
 
-bool Kubelet::serve(const std::string& address, const std::string& path, std::string body,
-                    const std::string& caller, Answer answer) {
+bool Kubelet::serve(const std::string& address, const AgentRequest& request, Answer answer) {
     Machine* machine = at(address);
-    return machine && machine->container &&
-           machine->container->serve(path, std::move(body), caller, std::move(answer));
+    return machine && machine->container && machine->container->serve(request, std::move(answer));
 }
 
 Container* Kubelet::container_of(const InstanceName& instance) {
@@ -74,6 +82,7 @@ void Kubelet::later(Machine& machine, Duration wait, void (Kubelet::*what)(Machi
 }
 
 void Kubelet::make_pod(Machine& machine) {
+    if (!machine.wanted) return;
     machine.pod = PodUid("pod-" + std::to_string(world_.fresh()));
     machine.address = "10.0." + std::to_string(machine.host) + "." + std::to_string(world_.fresh());
     machine.pod_exists = true;
@@ -182,6 +191,12 @@ void Kubelet::power_on(Machine& machine) {
         later(machine, boot, &Kubelet::make_pod);
     else
         later(machine, boot, &Kubelet::start_container);
+}
+
+// And its container with it.
+void Kubelet::lose_volume(Machine& machine) {
+    kill_container(machine);
+    machine.volume = Volume();
 }
 
 void Kubelet::stall_disk(Machine& machine) {

@@ -21,6 +21,7 @@ class Kubelet final : public Neighbours, public AgentPorts, public Peers {
         PodUid pod;
         std::string address;
         Json pod_template;
+        bool wanted = true;  // it has a StatefulSet
         bool pod_exists = false, terminating = false;
         std::unique_ptr<Container> container;
         std::uint64_t life = 0;  // of what was planned for the present pod or container
@@ -33,8 +34,7 @@ class Kubelet final : public Neighbours, public AgentPorts, public Peers {
     Postgres* server_at(const std::string& address) override;
     const Volume* files_at(HostId asker, const std::string& address) override;
     HostId host_of(const std::string& address) override;
-    bool serve(const std::string& address, const std::string& path, std::string body,
-               const std::string& caller, Answer answer) override;
+    bool serve(const std::string& address, const AgentRequest& request, Answer answer) override;
     Container* container_of(const InstanceName& instance) override;
 
     // Faults.
@@ -44,6 +44,7 @@ class Kubelet final : public Neighbours, public AgentPorts, public Peers {
     void power_on(Machine& machine);
     void stall_disk(Machine& machine);
     void disk_goes_on(Machine& machine);
+    void lose_volume(Machine& machine);
 
     std::map<InstanceName, Machine>& machines() { return machines_; }
     Machine* find(const InstanceName& name);
@@ -51,6 +52,7 @@ class Kubelet final : public Neighbours, public AgentPorts, public Peers {
   private:
     Machine* at(const std::string& address);
     void pods_changed(const Json* after);
+    void sets_changed(const Json* before, const Json* after);
     void make_pod(Machine& machine);
     void start_container(Machine& machine);
     void start_container_soon(Machine& machine, Duration wait);

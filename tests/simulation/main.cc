@@ -1,223 +1,220 @@
 // simulate: runs seeds and says what broke.
 //
-//   simulate --seeds 1000 [--from 1] [--profile all|postgres|network|operator]
-//   simulate --seed 42            one seed, with its story
-//   simulate --mutants            every mutant must be found (only in a build with
-//   MATRIARCH_MUTANTS)
-#include <sys/wait.h>
-#include <unistd.h>
+//   simulate --seeds 1000 [--from 1] [--profile NAME]   so many; --seconds 120: as many as fit
+//   simulate --list FILE                                those of a file: a seed a line
+//   simulate --forever                                  fresh ones until one breaks
+//   simulate --seed 42 [--only 3,5]                  one seed, with its story
+//   simulate --mutants            every mutant must be found (in a build with MATRIARCH_MUTANTS)
+#include <malloc.h>
 
 #include <CLI/CLI.hpp>
-#include <chrono>
+#include <fstream>
 #include <iostream>
 #include <thread>
 
 #include "base/mutant.h"
 #include "mutants.h"
-#include "simulation.h"
+#include "reduce.h"
+#include "runner.h"
+#include "summary.h"
 
 namespace {
 
 using namespace matriarch;
 using namespace matriarch::sim;
 
-struct Request {
-    std::uint64_t seeds = 100, from = 1;
+constexpr Duration kReduceFor = seconds(60);
+constexpr std::uint64_t kBlock = 500;  // seeds between two lines of --forever
+
+struct Arguments {
+    std::uint64_t seeds = 100;
+    std::optional<std::uint64_t> from, seed;
+    std::optional<int> seconds;
     std::optional<Profile> profile;
-    unsigned jobs = 1;
-    std::string_view mutant;  // switched on; seeds that break without it as well don't count
+    std::vector<std::uint64_t> only;
+    std::string list, mutant;
+    bool mutants = false, forever = false;
+    unsigned jobs = std::max(1u, std::thread::hardware_concurrency());
 };
 
-struct Total {
-    std::uint64_t seeds = 0;
-    Duration simulated{};
-    std::map<std::string, std::uint64_t> counts;
-    std::map<std::uint64_t, std::string> broken;  // seed -> what
-};
-
-// One line for each seed: "seed trace ended_ns rule|what|name=count|...".
-std::string encode(const Outcome& o) {
-    const auto clean = [](std::string text) {
-        for (char& c : text)
-            if (c == '\n' || c == '|') c = ' ';
-        return text;
-    };
-    std::string out = std::to_string(o.seed) + "|" +
-                      std::to_string(o.ended.time_since_epoch().count()) + "|" +
-                      (o.violation ? clean(o.violation->rule + ": " + o.violation->what) : "");
-    for (const auto& [name, count] : o.counts)
-        out += "|" + clean(name) + "=" + std::to_string(count);
-    return out + "\n";
+// Seeds that nobody ran before.
+std::uint64_t fresh_seed() {
+    const auto now = std::chrono::system_clock::now().time_since_epoch();
+    return static_cast<std::uint64_t>(
+               std::chrono::duration_cast<std::chrono::seconds>(now).count()) *
+           1000;
 }
 
-void absorb(Total& total, const std::string& line) {
-    std::vector<std::string> parts;
-    std::stringstream in(line);
-    for (std::string part; std::getline(in, part, '|');) parts.push_back(part);
-    if (parts.size() < 3) return;
-    ++total.seeds;
-    total.simulated += Duration(std::stoll(parts[1]));
-    if (!parts[2].empty()) total.broken[std::stoull(parts[0])] = parts[2];
-    for (std::size_t i = 3; i < parts.size(); ++i) {
-        const auto equals = parts[i].rfind('=');
-        total.counts[parts[i].substr(0, equals)] += std::stoull(parts[i].substr(equals + 1));
-    }
-}
-
-[[noreturn]] void work(const Request& request, unsigned worker, int out) {
-    for (auto n = worker; n < request.seeds; n += request.jobs) {
+Request request_of(const Arguments& a, std::uint64_t from) {
+    Request out;
+    out.seeds = a.seeds;
+    out.jobs = a.jobs;
+    out.seed = [from, profile = a.profile](std::uint64_t n) {
         Options options;
-        options.seed = request.from + n;
-        options.profile = request.profile;
-        // First, so that a crash can be laid at the seed's door.
-        const std::string begins = "begin|" + std::to_string(options.seed) + "\n";
-        if (write(out, begins.data(), begins.size()) < 0) _exit(1);
-        Outcome outcome = simulate(options);
-        if (outcome.violation && !request.mutant.empty()) {
-            switch_on_mutant("");
-            if (simulate(options).violation) outcome.violation.reset();
-            switch_on_mutant(request.mutant);
-        }
-        const std::string line = encode(outcome);
-        if (write(out, line.data(), line.size()) < 0) _exit(1);
-        if (outcome.violation && !request.mutant.empty()) break;
+        options.seed = from + n;
+        options.profile = profile;
+        return options;
+    };
+    if (a.seconds) {
+        out.seeds = std::numeric_limits<std::uint64_t>::max();
+        out.until = std::chrono::steady_clock::now() + std::chrono::seconds(*a.seconds);
     }
-    _exit(0);
+    return out;
 }
 
-// Reads a worker's lines until it ends.
-void collect(int in, Total& total) {
-    std::string begun, line;
-    FILE* file = fdopen(in, "r");
-    char* buffer = nullptr;
-    std::size_t size = 0;
-    while (getline(&buffer, &size, file) > 0) {
-        line = buffer;
-        line.pop_back();
-        if (line.starts_with("begin|")) {
-            begun = line.substr(6);
-        } else {
-            begun.clear();
-            absorb(total, line);
-        }
-    }
-    free(buffer);
-    fclose(file);
-    if (!begun.empty()) total.broken[std::stoull(begun)] = "the run crashed";
+std::string numbers(const std::set<std::uint64_t>& set) {
+    if (set.empty()) return "0";
+    std::string out;
+    for (const auto n : set) out += (out.empty() ? "" : ",") + std::to_string(n);
+    return out;
 }
 
-Total run_all(const Request& request) {
-    std::vector<int> pipes;
-    std::vector<pid_t> workers;
-    for (unsigned worker = 0; worker < request.jobs; ++worker) {
-        int ends[2];
-        if (pipe(ends) != 0) std::abort();
-        const pid_t pid = fork();
-        if (pid == 0) {
-            close(ends[0]);
-            work(request, worker, ends[1]);
-        }
-        close(ends[1]);
-        pipes.push_back(ends[0]);
-        workers.push_back(pid);
-    }
-    std::vector<Total> parts(request.jobs);
-    std::vector<std::jthread> readers;
-    for (unsigned i = 0; i < request.jobs; ++i)
-        readers.emplace_back([&, i] { collect(pipes[i], parts[i]); });
-    readers.clear();
-    for (const pid_t worker : workers) waitpid(worker, nullptr, 0);
-    Total total;
-    for (const auto& part : parts) {
-        total.seeds += part.seeds;
-        total.simulated += part.simulated;
-        for (const auto& [name, count] : part.counts) total.counts[name] += count;
-        total.broken.insert(part.broken.begin(), part.broken.end());
-    }
-    return total;
-}
-
-void print(const Total& total, double took) {
-    const double hours = std::chrono::duration<double>(total.simulated).count() / 3600;
-    printf("%llu seeds in %.1f s (%.1f a second), %.1f simulated hours\n",
-           static_cast<unsigned long long>(total.seeds), took,
-           static_cast<double>(total.seeds) / took, hours);
-    for (const auto& [name, count] : total.counts)
-        printf("  %-36s %llu\n", name.c_str(), static_cast<unsigned long long>(count));
-    for (const auto& [seed, what] : total.broken)
-        printf("BROKEN seed %llu: %s\n", static_cast<unsigned long long>(seed), what.c_str());
-    printf("%zu of %llu seeds broken\n", total.broken.size(),
-           static_cast<unsigned long long>(total.seeds));
-}
-
-int run_seeds(const Request& request) {
-    const auto began = std::chrono::steady_clock::now();
-    const Total total = run_all(request);
-    print(total, std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count());
-    return total.broken.empty() ? 0 : 1;
-}
-
-int run_one(std::uint64_t seed, const std::optional<Profile>& profile) {
-    const Outcome outcome = simulate({seed, profile, true});
-    printf("seed %llu, trace %016llx, %s\n", static_cast<unsigned long long>(seed),
+int run_one(Options options) {
+    options.story = true;
+    const Outcome outcome = simulate(options);
+    printf("seed %llu, trace %016llx, %s\n", static_cast<unsigned long long>(options.seed),
            static_cast<unsigned long long>(outcome.trace),
            outcome.violation ? (outcome.violation->rule + ": " + outcome.violation->what).c_str()
                              : "no promise was broken");
     return outcome.violation ? 1 : 0;
 }
 
-// Each mutant must break at least one seed.
-int run_mutants(Request request, const std::string& only) {
-    int unfound = 0;
+// The first broken seed again, with as few faults as it takes.
+void tell_shortest(const Broken& broken) {
+    if (broken.rule == "crash") return;
+    const Options shortest = reduce(broken.options, broken.rule, kReduceFor);
+    // Nothing could be left out within the time.
+    if (!shortest.only) {
+        run_one(shortest);
+        return;
+    }
+    printf("\nThe shortest story that breaks the same rule (make simulate SEED=%llu ONLY=%s):\n",
+           static_cast<unsigned long long>(shortest.seed), numbers(*shortest.only).c_str());
+    run_one(shortest);
+}
+
+int run_seeds(const Request& request) {
+    const Total total = run_all(request);
+    print(total, request.jobs);
+    if (total.broken.empty()) return 0;
+    tell_shortest(total.broken.begin()->second);
+    return 1;
+}
+
+int run_forever(Arguments a) {
+    a.seeds = kBlock;
+    for (std::uint64_t from = a.from.value_or(fresh_seed());; from += kBlock) {
+        const Request request = request_of(a, from);
+        const Total total = run_all(request);
+        print_line(total, request.jobs);
+        if (total.broken.empty()) continue;
+        print_broken(total);
+        tell_shortest(total.broken.begin()->second);
+        return 1;
+    }
+}
+
+// "SEED [PROFILE] [# why]" a line.
+int run_list(const Arguments& a) {
+    std::ifstream file(a.list);
+    std::vector<Options> all;
+    for (std::string line; std::getline(file, line);) {
+        std::istringstream words(line.substr(0, line.find('#')));
+        Options options;
+        std::string profile;
+        if (!(words >> options.seed)) continue;
+        if (words >> profile) options.profile = profile_of(profile);
+        all.push_back(options);
+    }
+    if (all.empty()) {
+        std::cerr << a.list << ": no seed is there\n";
+        return 2;
+    }
+    Request request;
+    request.jobs = a.jobs;
+    request.seeds = all.size();
+    request.seed = [&all](std::uint64_t n) { return all[n]; };
+    return run_seeds(request);
+}
+
+// Each mutant must break at least one seed, but those that are known as open.
+int run_mutants(const Arguments& a) {
+    std::size_t missed = 0, found_all = 0, tried = 0;
     for (const auto& mutant : kMutants) {
-        if (!only.empty() && mutant.name != only) continue;
+        if (!a.mutant.empty() && mutant.name != a.mutant) continue;
+        ++tried;
         switch_on_mutant(mutant.name);
+        Arguments mine = a;
+        if (!mine.profile) mine.profile = mutant.profile;
+        Request request = request_of(mine, a.from.value_or(1));
         request.mutant = mutant.name;
-        request.profile = mutant.profile;
         const Total total = run_all(request);
         const bool found = !total.broken.empty();
-        unfound += found ? 0 : 1;
-        printf("%-10s %-34s in %llu seeds", found ? "found" : "NOT FOUND",
+        found_all += found ? 1 : 0;
+        missed += found || mutant.open ? 0 : 1;
+        printf("%-10s %-34s in %llu seeds",
+               found         ? "found"
+               : mutant.open ? "open"
+                             : "NOT FOUND",
                std::string(mutant.name).c_str(), static_cast<unsigned long long>(total.seeds));
-        if (found)
-            printf(": seed %llu, %s", static_cast<unsigned long long>(total.broken.begin()->first),
-                   total.broken.begin()->second.c_str());
+        if (found) {
+            const auto& first = total.broken.begin()->second;
+            printf(": seed %llu, %s: %s", static_cast<unsigned long long>(first.options.seed),
+                   first.rule.c_str(), first.what.c_str());
+        }
         printf("\n");
         fflush(stdout);
     }
-    return unfound == 0 ? 0 : 1;
+    printf("%zu of %zu mutants found\n", found_all, tried);
+    return missed == 0 ? 0 : 1;
+}
+
+// One process runs many worlds, each of which frees all that it had: memory is kept for the next.
+void keep_memory() {
+    mallopt(M_TRIM_THRESHOLD, 1 << 30);
+    mallopt(M_MMAP_THRESHOLD, 1 << 30);
+    mallopt(M_TOP_PAD, 16 << 20);
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
+    keep_memory();
     CLI::App app("Deterministic simulation of Matriarch");
-    Request request;
-    request.jobs = std::max(1u, std::thread::hardware_concurrency());
-    std::optional<std::uint64_t> seed;
-    std::string profile, mutant;
-    bool mutants = false;
-    app.add_option("--seeds", request.seeds, "How many");
-    app.add_option("--from", request.from, "The first");
-    app.add_option("--seed", seed, "One seed, with its story");
-    app.add_option("--profile", profile, "all, postgres, network, operator; else the seed's own");
-    app.add_option("--jobs", request.jobs, "Processes");
-    app.add_flag("--mutants", mutants, "Every mutant must be found");
-    app.add_option("--mutant", mutant, "Switches one on");
+    Arguments a;
+    std::string profile;
+    bool fresh = false;
+    app.add_option("--seeds", a.seeds, "How many");
+    app.add_option("--seconds", a.seconds, "As many as fit into so much time");
+    app.add_option("--from", a.from, "The first");
+    app.add_flag("--fresh", fresh, "The first is one that nobody ran before");
+    app.add_flag("--forever", a.forever, "Fresh ones until one breaks");
+    app.add_option("--list", a.list, "Those of a file");
+    app.add_option("--seed", a.seed, "One seed, with its story");
+    app.add_option("--only", a.only, "Only these faults happen, by number; 0: none")
+        ->delimiter(',');
+    app.add_option("--profile", profile, profile_names() + "; else the seed's own");
+    app.add_option("--jobs", a.jobs, "Processes");
+    app.add_flag("--mutants", a.mutants, "Every mutant must be found");
+    app.add_option("--mutant", a.mutant, "Switches one on");
     CLI11_PARSE(app, argc, argv);
-    request.jobs = std::max(1u, request.jobs);
-    if (!profile.empty()) {
-        request.profile = profile_of(profile);
-        if (!request.profile) {
-            std::cerr << "no such profile: " << profile << "\n";
-            return 2;
-        }
+    a.jobs = std::max(1u, a.jobs);
+    if (!profile.empty() && !(a.profile = profile_of(profile))) {
+        std::cerr << "no such profile: " << profile << "\n";
+        return 2;
     }
-    if ((mutants || !mutant.empty()) && !kMutantsBuilt) {
+    if ((a.mutants || !a.mutant.empty()) && !kMutantsBuilt) {
         std::cerr << "this build has no mutants: configure with -DMATRIARCH_MUTANTS=ON\n";
         return 2;
     }
-    if (mutants) return run_mutants(request, mutant);
-    switch_on_mutant(mutant);
-    return seed ? run_one(*seed, request.profile) : run_seeds(request);
+    if (a.mutants) return run_mutants(a);
+    switch_on_mutant(a.mutant);
+    if (a.seed) {
+        Options one{*a.seed, a.profile, {}, true};
+        if (!a.only.empty()) one.only.emplace(a.only.begin(), a.only.end());
+        return run_one(std::move(one));
+    }
+    if (!a.list.empty()) return run_list(a);
+    if (a.forever) return run_forever(a);
+    return run_seeds(request_of(a, a.from.value_or(fresh ? fresh_seed() : 1)));
 }

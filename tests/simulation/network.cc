@@ -9,13 +9,16 @@ constexpr int kAttempts = 7;
 constexpr int kGivenUp = 20;  // per cent: its connection breaks before
 // Clocks differ from the world's by less than half of the 4 % that two of them may differ by.
 constexpr std::int64_t kRatePpm = 19'000;
+// Beyond it, but within what the waits allow for.
+constexpr std::int64_t kOddRatePpm = 70'000;
 
 }  // namespace
 
-HostId Network::add(std::string name) {
+HostId Network::add(std::string name, bool odd) {
     Host host;
     host.name = std::move(name);
-    const auto rate = static_cast<std::int64_t>(world_.random().below(2 * kRatePpm + 1)) - kRatePpm;
+    auto rate = static_cast<std::int64_t>(world_.random().below(2 * kRatePpm + 1)) - kRatePpm;
+    if (odd) rate = rate < 0 ? -kOddRatePpm : kOddRatePpm;
     const auto up = world_.between(seconds(100), seconds(100'000));
     host.clock = std::make_unique<HostClock>(world_, up, rate);
     hosts_.push_back(std::move(host));

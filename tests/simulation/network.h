@@ -26,7 +26,8 @@ class Network {
   public:
     explicit Network(World& world) : world_(world) {}
 
-    HostId add(std::string name);
+    // `odd`: its clock's rate is beyond the limit.
+    HostId add(std::string name, bool odd = false);
     Host& host(HostId id) { return hosts_[static_cast<std::size_t>(id)]; }
     const Host& host(HostId id) const { return hosts_[static_cast<std::size_t>(id)]; }
     std::size_t size() const { return hosts_.size(); }

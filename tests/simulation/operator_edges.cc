@@ -8,6 +8,7 @@ namespace {
 
 constexpr Duration kResend = milliseconds(200);  // TCP
 constexpr Duration kBookmarkEvery = seconds(60);
+constexpr std::uint64_t kTryJson = 50;  // of so many exchanges with agents one goes through JSON
 
 }  // namespace
 
@@ -167,47 +168,99 @@ void ApiTransport::pump(const std::shared_ptr<Feed>& feed, Duration wait) {
 // --- the agents -------------------------------------------------------------------------------
 
 struct AgentPosts::Post {
-    std::string ip, path, body;
-    Callback callback;
+    std::string ip;
+    AgentRequest request;
+    OnAnswer callback;
+    Result<AgentAnswer> answer = make_error(ErrorKind::Timeout, "no answer in time");
     bool over = false;
 };
 
+void AgentPosts::poll(const op::AgentAddress& to, Lane lane, const Poll& poll, Duration timeout,
+                      OnReport callback) {
+    post(to.ip, lane, poll, timeout, [callback = std::move(callback)](Result<AgentAnswer> answer) {
+        callback(answer ? std::get<Report>(std::move(*answer)) : Result<Report>(answer.error()));
+    });
+}
+
+void AgentPosts::order(const op::AgentAddress& to, const Order& order, Duration timeout,
+                       OnOrderAnswer callback) {
+    post(to.ip, kOrderLane, order, timeout,
+         [callback = std::move(callback)](Result<AgentAnswer> answer) {
+             callback(answer ? std::get<OrderAnswer>(std::move(*answer))
+                             : Result<OrderAnswer>(answer.error()));
+         });
+}
+
 // Requests of one lane go one after the other, each within its own time.
-void AgentPosts::post(const op::AgentAddress& to, Lane lane, std::string_view path,
-                      std::string body, Duration timeout, Callback callback) {
-    auto post = std::make_shared<Post>(
-        Post{to.ip, std::string(path), std::move(body), std::move(callback), false});
-    auto& queue = lanes_[{to.ip, lane}];
+void AgentPosts::post(const std::string& ip, Lane lane, AgentRequest request, Duration timeout,
+                      OnAnswer callback) {
+    auto post = std::make_shared<Post>();
+    post->ip = ip;
+    post->request = std::move(request);
+    post->callback = std::move(callback);
+    auto& queue = lanes_[{ip, lane}];
     queue.push_back(post);
     const auto& clock = threads_.clock();
-    threads_.process()->at(clock.to_world(clock.now() + timeout), [this, post, lane] {
-        end(post, lane, make_error(ErrorKind::Timeout, "no answer in time"));
-    });
+    threads_.process()->at(clock.to_world(clock.now() + timeout),
+                           [this, post, lane] { end(post, lane); });
     if (queue.size() == 1) send(post, lane);
 }
 
-void AgentPosts::end(const std::shared_ptr<Post>& post, Lane lane, Result<std::string> result) {
+void AgentPosts::end(const std::shared_ptr<Post>& post, Lane lane) {
     if (std::exchange(post->over, true)) return;
     auto& queue = lanes_[{post->ip, lane}];
     const bool next = queue.front() == post;
     std::erase(queue, post);
     if (next && !queue.empty()) send(queue.front(), lane);
-    post->callback(std::move(result));
+    if (++posts_ % kTryJson == 0) try_json(*post);
+    post->callback(std::move(post->answer));
 }
 
 void AgentPosts::send(const std::shared_ptr<Post>& post, Lane lane) {
     const HostId there = ports_.host_of(post->ip);
     if (there < 0) return;
     const auto back = [this, post, lane, there,
-                       process = threads_.process()](Result<std::string> result) {
-        net_.send(there, here_, [=, this, result = std::move(result)] {
-            process->post([=, this] { end(post, lane, result); });
+                       process = threads_.process()](Result<AgentAnswer> answer) {
+        auto kept = std::make_shared<Result<AgentAnswer>>(std::move(answer));
+        net_.send(there, here_, [=, this] {
+            process->post([=, this] {
+                if (!post->over) post->answer = std::move(*kept);
+                end(post, lane);
+            });
         });
     };
     net_.send(here_, there, [this, post, back] {
-        if (!ports_.serve(post->ip, post->path, post->body, std::string(kOperatorName), back))
+        if (!ports_.serve(post->ip, post->request, back))
             back(make_error(ErrorKind::Unavailable, "connection refused"));
     });
+}
+
+namespace {
+
+// The same, after a way through its JSON.
+Result<Poll> through_json(const Poll& poll) {
+    return poll_from_json(to_json(poll));
+}
+Result<Order> through_json(const Order& order) {
+    return order_from_json(to_json(order));
+}
+Result<Report> through_json(const Report& report) {
+    return report_from_json(to_json(report));
+}
+Result<OrderAnswer> through_json(const OrderAnswer& answer) {
+    return order_answer_from_json(to_json(answer));
+}
+
+}  // namespace
+
+void AgentPosts::try_json(const Post& post) {
+    const auto same = [](const auto& message) {
+        const auto out = through_json(message);
+        return out && *out == message;
+    };
+    const bool kept =
+        std::visit(same, post.request) && (!post.answer || std::visit(same, *post.answer));
+    if (!kept) threads_.world().violate("messages", "one is another after its JSON");
 }
 
 }  // namespace matriarch::sim

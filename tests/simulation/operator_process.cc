@@ -101,14 +101,19 @@ void OperatorProcess::leadership_changed(const kube::Leadership& now) {
         for (const auto& cluster : caches_.front()->clusters.all()) queue_.add(cluster->key.str());
     } else if (was_leader_) {
         around_.world.tell(around_.name, "lost leadership and ends");
-        process_->kill();
-        around_.world.after(Duration::zero(), on_end_);
-        throw Fiber::Killed{};
+        end_here();
     }
     was_leader_ = now.leading;
 }
 
+void OperatorProcess::end_here() {
+    process_->kill();
+    around_.world.after(Duration::zero(), on_end_);
+    throw Fiber::Killed{};
+}
+
 void OperatorProcess::work() {
+    worker_ = Fiber::current();
     while (const auto key = queue_.get({})) {
         around_.world.count("reconciles");
         auto next = reconciler_.reconcile(*ClusterKey::parse(*key));

@@ -10,6 +10,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "api_server.h"
@@ -116,38 +117,49 @@ class ApiTransport final : public kube::Transport {
     std::vector<std::shared_ptr<Feed>> feeds_;
 };
 
+// What an operator says to an agent, and what it hears.
+using AgentRequest = std::variant<Poll, Order>;
+using AgentAnswer = std::variant<Report, OrderAnswer>;
+
 // The agents' order ports.
 class AgentPorts {
   public:
-    using Answer = std::function<void(Result<std::string>)>;
+    using Answer = std::function<void(Result<AgentAnswer>)>;
     virtual ~AgentPorts() = default;
     // The host that has this address; -1: nobody.
     virtual HostId host_of(const std::string& address) = 0;
     // At the host: false if nobody listens there.
-    virtual bool serve(const std::string& address, const std::string& path, std::string body,
-                       const std::string& caller, Answer answer) = 0;
+    virtual bool serve(const std::string& address, const AgentRequest& request, Answer answer) = 0;
 };
 
+// Messages travel as values; now and then one goes through its JSON, and must come out as it was.
 class AgentPosts final : public op::AgentWire {
   public:
     AgentPosts(Threads& threads, Network& net, HostId here, AgentPorts& ports)
         : threads_(threads), net_(net), here_(here), ports_(ports) {}
-    void post(const op::AgentAddress& to, Lane lane, std::string_view path, std::string body,
-              Duration timeout, Callback callback) override;
+    void poll(const op::AgentAddress& to, Lane lane, const Poll& poll, Duration timeout,
+              OnReport callback) override;
+    void order(const op::AgentAddress& to, const Order& order, Duration timeout,
+               OnOrderAnswer callback) override;
     void forget(const op::AgentAddress&) override {}
     Status set_authority(const ClusterKey&, const StringMap&) override { return {}; }
     void drop_authority(const ClusterKey&) override {}
 
   private:
+    using OnAnswer = std::function<void(Result<AgentAnswer>)>;
     struct Post;
+    void post(const std::string& ip, Lane lane, AgentRequest request, Duration timeout,
+              OnAnswer callback);
     void send(const std::shared_ptr<Post>& post, Lane lane);
-    void end(const std::shared_ptr<Post>& post, Lane lane, Result<std::string> result);
+    void end(const std::shared_ptr<Post>& post, Lane lane);
+    void try_json(const Post& post);
 
     Threads& threads_;
     Network& net_;
     const HostId here_;
     AgentPorts& ports_;
     std::map<std::pair<std::string, Lane>, std::deque<std::shared_ptr<Post>>> lanes_;
+    std::uint64_t posts_ = 0;
 };
 
 class OperatorProcess {
@@ -172,6 +184,10 @@ class OperatorProcess {
     bool frozen() const { return process_->frozen(); }
     bool leads() const { return election_.leadership().leading; }
     void event(const std::string& plural) { transport_.event(plural); }
+    // What runs now is this one's reconciler.
+    bool works_here() const { return worker_ != nullptr && Fiber::current() == worker_; }
+    // It dies where it is.
+    [[noreturn]] void end_here();
 
   private:
     void leadership_changed(const kube::Leadership& now);
@@ -197,6 +213,7 @@ class OperatorProcess {
     op::ClusterMetrics metrics_{registry_};
     op::Reconciler reconciler_;
     bool was_leader_ = false;
+    const Fiber* worker_ = nullptr;
 };
 
 }  // namespace matriarch::sim

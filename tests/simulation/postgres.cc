@@ -10,6 +10,7 @@ constexpr Duration kProbePromotion = milliseconds(2);
 constexpr Duration kKnock = milliseconds(1000);  // until a silent postmaster is told of
 constexpr Duration kStopLook = milliseconds(50);
 constexpr std::uint64_t kRowBytes = 200, kCheckpointBytes = 120;
+constexpr const char* kNoSpace = "signal 6, PANIC: no space left on device";
 
 // The value of `name` in a rendered postgresql.conf, with its quotes undone; the last one wins.
 std::string value_of(const std::string& conf, const std::string& name) {
@@ -89,7 +90,8 @@ Result<std::uint64_t> Postgres::start(agent::Role role, const agent::ConfigFiles
 }
 
 void Postgres::up() {
-    if (files().kind != agent::DataFacts::Kind::Complete) return ended("exit code 1");
+    if (files().kind != agent::DataFacts::Kind::Complete || place_.volume.full)
+        return ended("exit code 1");
     phase_ = Phase::Up;
     files().clean_shutdown = false;
     if (!recovery_) files().append(kCheckpointBytes, 0);
@@ -236,6 +238,7 @@ Status Postgres::promote() {
 void Postgres::finish_promotion() {
     promoting_ = false;
     if (phase_ != Phase::Up || !recovery_) return;
+    if (place_.volume.full) return ended(kNoSpace);
     drop_receiver();
     const Timeline opened = files().open_timeline(world().fresh());
     files().synced = replayed_ = files().wal.size();
@@ -322,6 +325,7 @@ void Postgres::remember_flush(Timeline, Lsn flushed) {
 
 void Postgres::write(std::uint64_t row, Reply reply) {
     if (!writable()) return reply(false);
+    if (place_.volume.full) return ended(kNoSpace);
     files().append(kRowBytes, row);
     commits_.push_back({row, files().end(), std::move(reply)});
     flush_soon();

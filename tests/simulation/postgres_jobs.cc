@@ -13,6 +13,13 @@ Error failed(const std::string& what) {
     return make_error(ErrorKind::Unavailable, what);
 }
 
+bool writes(const agent::Job& job) {
+    return std::holds_alternative<agent::InitializeJob>(job) ||
+           std::holds_alternative<agent::CloneJob>(job) ||
+           std::holds_alternative<agent::RewindJob>(job) ||
+           std::holds_alternative<agent::RescueJob>(job);
+}
+
 }  // namespace
 
 Result<Postgres*> Postgres::upstream_of(const Upstream& upstream) {
@@ -58,7 +65,9 @@ void Postgres::begin(agent::JobId id, agent::Job job) {
         if (!*wanted) return;
         const agent::Job done = std::move(jobs_.at(id).job);
         jobs_.erase(id);
-        auto output = std::visit([this](const auto& j) { return result(j); }, done);
+        auto output = place_.volume.full && writes(done)
+                          ? failed("no space left on device")
+                          : std::visit([this](const auto& j) { return result(j); }, done);
         deliver_(agent::JobEnded{id, std::move(output)});
     });
 }

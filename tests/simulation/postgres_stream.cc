@@ -147,6 +147,7 @@ void Postgres::receive(const std::shared_ptr<Link>& link, const std::vector<WalR
                        const std::vector<HistoryEntry>& history) {
     if (link != receiver_ || !link->open_below) return;
     link->heard_below = world().now();
+    if (place_.volume.full && !records.empty()) return ended("signal 6, PANIC: no space");
     for (const auto& record : records)
         if (record.end > files().end()) files().receive(record, history);
     if (place_.volume.stalled_since) return;  // told with the next status

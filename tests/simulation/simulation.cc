@@ -3,16 +3,19 @@
 #include <algorithm>
 
 #include "telemetry/log.h"
-#include "wrapped_decide.h"
+#include "wraps.h"
 #include "writer.h"
 
 namespace matriarch::sim {
 namespace {
 
+constexpr int kMostInstances = 4;
+constexpr HostId kFirstInstance = 1;         // after the API's
 constexpr Duration kFounding = seconds(60);  // until a new cluster serves with all its slaves
 // From the last fault's end: a frozen operator's lease, a failover that must wait for an expiry, a
 // clone, and the longest backoff of each.
 constexpr Duration kRest = seconds(180);
+constexpr Duration kDeletion = seconds(60);  // pods may take half of it to end
 constexpr Duration kCalm = seconds(10);
 constexpr std::uint64_t kCalmWrites = 60;  // of the API: leases are renewed each second
 constexpr std::uint64_t kCalmReconciles = 120;
@@ -21,13 +24,14 @@ class Run {
   public:
     explicit Run(const Options& options)
         : options_(options),
+          profile_(profile()),
           world_(options.seed, options.story),
           net_(world_),
           api_(world_),
           checks_(world_, api_),
           api_host_(net_.add("api")),
           access_{api_host_, api_, weather_},
-          kubelet_(world_, net_, access_, checks_, hosts("instance", 3)),
+          kubelet_(world_, net_, access_, checks_, hosts("instance", kMostInstances)),
           client_host_(net_.add("client")) {
         checks_.look_at(kubelet_);
         listen_to_log();
@@ -40,8 +44,8 @@ class Run {
     }
 
     Outcome run() {
-        const bool postgres_only = profile() == Profile::PostgresOnly;
-        if (postgres_only || replication() != "async") checks_.forbid_loss();
+        if (profile_ == Profile::PostgresOnly || replication() != "async") checks_.forbid_loss();
+        if (profile_ == Profile::Clocks) checks_.expect_no_grants(kFirstInstance);
         make_cluster();
         Operators operators(world_, net_, access_, kubelet_, hosts("operator", 2));
         Writer by_route(world_, net_, client_host_, kubelet_, checks_, Writer::Dials::Route);
@@ -51,34 +55,40 @@ class Run {
         rests_within(kFounding, "a new cluster");
         Faults faults(
             {world_, net_, api_, weather_, kubelet_, operators, checks_, api_host_, client_host_},
-            profile());
+            profile_, options_.only);
         faults.begin(world_.now() + world_.between(seconds(20), seconds(120)));
         while (!faults.over() && !world_.violation()) world_.run_until(world_.now() + seconds(1));
+        operators.kill_at_step(0);
         rests_within(kRest, "after the last fault");
         stays_calm();
         if (!world_.violation()) checks_.losses_as_reported();
-        return {options_.seed, world_.trace_hash(), world_.violation(), world_.now(),
-                world_.counts()};
+        checks_.nobody_is_granted();
+        is_deleted();
+        return {options_.seed, world_.trace_hash(), world_.violation(),
+                world_.now(),  world_.counts(),     faults.begun()};
     }
 
   private:
     std::vector<HostId> hosts(const std::string& name, int count) {
         std::vector<HostId> out;
-        for (int n = 1; n <= count; ++n) out.push_back(net_.add(name + "-" + std::to_string(n)));
+        for (int n = 1; n <= count; ++n)
+            out.push_back(net_.add(name + "-" + std::to_string(n),
+                                   profile_ == Profile::Clocks && name == "instance" && n == 1));
         return out;
     }
 
-    Profile profile() {
+    Profile profile() const {
         if (options_.profile) return *options_.profile;
-        constexpr Profile kProfiles[] = {Profile::All,     Profile::All,
-                                         Profile::All,     Profile::PostgresOnly,
-                                         Profile::Network, Profile::Operator};
+        constexpr Profile kProfiles[] = {Profile::All,          Profile::All,     Profile::All,
+                                         Profile::All,          Profile::Spec,    Profile::Spec,
+                                         Profile::PostgresOnly, Profile::Network, Profile::Network,
+                                         Profile::Operator,     Profile::Operator};
         return kProfiles[options_.seed % std::size(kProfiles)];
     }
 
     // Two of five seeds let commits wait, and then none may be lost (INV-5).
     std::string replication() const {
-        const auto kind = options_.seed / 6 % 5;
+        const auto kind = options_.seed / 11 % 5;
         return kind == 0 ? "sync" : kind == 1 ? "quorum" : "async";
     }
 
@@ -138,7 +148,47 @@ class Run {
         if (const auto unrest = checks_.unrest(); !unrest.empty()) world_.violate("calm", unrest);
     }
 
+    // Kubernetes removes what the cluster owned, the volumes stay, and the operator lets it go.
+    void is_deleted() {
+        if (world_.violation() || stuck_) return;
+        const Json cluster = *api_.find("postgresclusters", "shop/orders");
+        const std::string uid = cluster["metadata"]["uid"];
+        world_.tell("user", "deletes the cluster");
+        checks_.note_deletion();
+        if (world_.chance(50)) {  // in the foreground: its objects go first
+            Json ending = cluster;
+            ending["metadata"]["deletionTimestamp"] = "2026-10-01T00:00:00Z";
+            api_.put("postgresclusters", std::move(ending));
+            collect_garbage(uid);
+        }
+        api_.erase("postgresclusters", "shop/orders");
+        const TimePoint end = world_.now() + kDeletion;
+        do collect_garbage(uid);
+        while ((pods_are_left() || !api_.owned_by(uid).empty()) && world_.now() < end &&
+               !world_.violation());
+        if (world_.violation()) return;
+        for (const auto& [name, machine] : kubelet_.machines())
+            if (machine.pod_exists) world_.violate("deletion", name.value + " is still there");
+        if (!api_.owned_by(uid).empty())
+            world_.violate("deletion", api_.owned_by(uid).front().second + " is made anew");
+    }
+
+    bool pods_are_left() {
+        const auto& all = kubelet_.machines();
+        return std::any_of(all.begin(), all.end(),
+                           [](const auto& entry) { return entry.second.pod_exists; });
+    }
+
+    void collect_garbage(const std::string& uid) {
+        for (const auto& [plural, key] : api_.owned_by(uid)) {
+            api_.erase(plural, key);
+            world_.run_until(world_.now() + world_.between(milliseconds(1), milliseconds(100)));
+        }
+        world_.run_until(world_.now() + seconds(1));
+    }
+
     const Options options_;
+    const Profile profile_;
     World world_;
     Network net_;
     ApiWeather weather_;

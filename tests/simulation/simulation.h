@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 
 #include "faults.h"
@@ -14,7 +15,8 @@ namespace matriarch::sim {
 
 struct Options {
     std::uint64_t seed = 1;
-    std::optional<Profile> profile;  // absent: the seed says
+    std::optional<Profile> profile;               // absent: the seed says
+    std::optional<std::set<std::uint64_t>> only;  // numbers of the faults that happen; absent: all
     bool story = false;
 };
 
@@ -23,6 +25,7 @@ struct Outcome {
     std::optional<Violation> violation;
     TimePoint ended;
     std::map<std::string, std::uint64_t> counts;
+    std::uint64_t faults = 0;  // the number of the last one
 };
 
 Outcome simulate(const Options& options);

@@ -16,22 +16,39 @@ namespace matriarch::sim {
 struct Volume {
     DataDirectory data;
     std::optional<agent::State> state;
+    // What only the folder of this pod knows, since the volume was full.
+    std::optional<std::pair<PodUid, agent::State>> beside;
     Lsn flush_hint;
     std::optional<TimePoint> stalled_since;  // of the world
+    bool full = false;                       // nothing can be written
 };
 
 class VolumeState final : public agent::StateStore {
   public:
-    explicit VolumeState(Volume& volume) : volume_(volume) {}
-    Result<agent::State> load() override { return volume_.state.value_or(agent::State()); }
+    VolumeState(Volume& volume, PodUid pod) : volume_(volume), pod_(std::move(pod)) {}
+    Result<agent::State> load() override {
+        const auto& beside = volume_.beside;
+        if (beside && beside->first == pod_) return beside->second;
+        return volume_.state.value_or(agent::State());
+    }
     Status save(const agent::State& state) override {
-        volume_.state = state;
+        if (volume_.full) return make_error(ErrorKind::Unavailable, "no space left on device");
+        // As its file would keep it.
+        auto kept = agent::decode_state(agent::encode_state({state, 0}));
+        if (!kept) return kept.error();
+        volume_.state = std::move(kept->state);
+        volume_.beside.reset();
         return {};
     }
-    Status save_fence(const agent::State& state) override { return save(state); }
+    Status save_fence(const agent::State& state) override {
+        if (save(state)) return {};
+        volume_.beside = {pod_, state};
+        return {};
+    }
 
   private:
     Volume& volume_;
+    const PodUid pod_;
 };
 
 }  // namespace matriarch::sim

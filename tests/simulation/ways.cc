@@ -83,13 +83,11 @@ void NetworkWays::ask(const PromiseRequest& request, const Member& member, Deadl
     if (peer == nullptr) return;
     const HostId there = peer->place().host;
     place_.net.send(place_.host, there, [this, peer, there, end, request] {
-        peer->serve(std::string(kPromisePath), to_json(request), place_.name.value,
-                    [this, there, end](const Result<std::string>& body) {
-                        const auto answer = promise_answer_from_json(*body);
-                        place_.net.send(there, place_.host, [this, end, answer = *answer] {
-                            process_->post([end, answer] { end(answer); });
-                        });
-                    });
+        peer->promise(request, place_.name.value, [this, there, end](const PromiseAnswer& answer) {
+            place_.net.send(there, place_.host, [this, end, answer] {
+                process_->post([end, answer] { end(answer); });
+            });
+        });
     });
 }
 

@@ -6,7 +6,8 @@
 namespace matriarch::sim {
 namespace {
 
-constexpr std::uint64_t kHashPrime = 1099511628211u;  // FNV-1a
+constexpr std::uint64_t kHashPrime = 1099511628211u;             // FNV-1a
+constexpr Duration kNever = std::chrono::hours(24 * 365 * 100);  // what can't be is not rounded
 constexpr std::int64_t kMillion = 1'000'000;
 
 }  // namespace
@@ -71,12 +72,12 @@ TimePoint HostClock::now() const {
 
 WallTime HostClock::wall() const {
     constexpr auto kBegin = std::chrono::seconds(1'790'000'000);
-    return WallTime(
-        std::chrono::duration_cast<WallTime::duration>(kBegin + world_.now().time_since_epoch()));
+    return WallTime(std::chrono::duration_cast<WallTime::duration>(
+        kBegin + wall_offset_ + world_.now().time_since_epoch()));
 }
 
 TimePoint HostClock::to_world(TimePoint local) const {
-    if (local == TimePoint::max()) return local;
+    if (local > TimePoint::max() - kNever) return TimePoint::max();
     const auto ours = static_cast<__int128>((local.time_since_epoch() - offset_).count());
     if (ours <= 0) return TimePoint();
     return TimePoint(Duration(static_cast<std::int64_t>((ours * kMillion + rate_ - 1) / rate_)));

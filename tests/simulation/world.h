@@ -92,6 +92,7 @@ class HostClock final : public Clock {
 
     TimePoint now() const override;
     WallTime wall() const override;
+    void step_wall(std::chrono::seconds by) { wall_offset_ += by; }
     // The first moment of the world at which this clock shows at least `local`.
     TimePoint to_world(TimePoint local) const;
 
@@ -99,6 +100,7 @@ class HostClock final : public Clock {
     const World& world_;
     const Duration offset_;
     const std::int64_t rate_;  // microseconds of ours in a second of the world
+    std::chrono::seconds wall_offset_{0};
 };
 
 }  // namespace matriarch::sim

@@ -111,7 +111,7 @@ def gauntlet(_build):
         if case["verdict"] == "pass":
             outcome.passed += 1
         else:
-            outcome.failures.append(f"{case['number']} {case['title']}: {case['verdict']}")
+            outcome.failures.append(f"{case['number']} {case['fault']}: {case['verdict']}")
     if running.returncode != 0 and not outcome.failures:
         outcome.failures.append(f"gauntlet.py ended with exit status {running.returncode}")
     return outcome

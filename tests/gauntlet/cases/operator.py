@@ -13,7 +13,7 @@ from machine import until
 
 API_AWAY = 60  # seconds
 # An operator that dies in the middle is replaced once its Lease ran out.
-RESUMED = Bounds(POSTMASTER.p50 + 10000, POSTMASTER.p99 + 15000)
+RESUMED = Bounds(POSTMASTER.p50 + 8000, POSTMASTER.p99 + 8000)
 
 
 @case("21", f"API server away for {API_AWAY} s", stays(hold=5))

@@ -43,6 +43,16 @@ TEST(Faults, GivenASlaveThatLacksWal_WhenItIsPromotedWithRescue_ThenNoRowIsLost)
     print_time("rejoin by following", lab.clock.now() - rejoining);
 }
 
+TEST(Faults, GivenPausedReplay_WhenItIsPromotedWithRescue_ThenItGoesOn) {
+    Lab lab(2);
+    BRING_UP(lab);
+    lab[1].sql(kTable);
+    write_what_the_slave_lacks(lab, lab[1], lab[2]);
+    lab[2].as_superuser("SELECT pg_wal_replay_pause()");
+    fail_over(lab, lab[1], lab[2]);
+    EXPECT_EQ(lab[2].sql("SELECT count(*) FROM t"), "20000");
+}
+
 TEST(Faults, GivenALostMaster_WhenAnotherSlaveHasTheWal_ThenNoRowIsLost) {
     Lab lab(3);
     BRING_UP(lab);

@@ -36,6 +36,29 @@ TEST(Lifecycle, GivenThreeVolumes_WhenOrdered_ThenMasterAndSlavesReplicate) {
     }
 }
 
+TEST(Lifecycle, GivenAnIdleMaster_WhenAQueryHoldsReplayUp_ThenOnlyThatIsLag) {
+    Lab lab(2);
+    lab.bring_up();
+    if (::testing::Test::HasFatalFailure()) return;
+    lab[1].sql("CREATE TABLE t (id int primary key)");
+    lab[2].wait_for("the table", [&, at = lab[1].written()](const Report& r) {
+        return r.replayed >= at && r.lag == milliseconds(0);
+    });
+    auto reader = lab[2].connect();
+    ASSERT_TRUE(reader.ok()) << reader.error().message();
+    const Deadline soon{lab.clock.now() + seconds(10)};
+    ASSERT_TRUE(reader->query("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT FROM t", soon).ok());
+    EXPECT_EQ(lab[2].report().lag, milliseconds(0)) << "an idle master leaves nobody behind";
+    lab[1].sql("ALTER TABLE t ADD COLUMN name text");
+    const Report held = lab[2].wait_for(
+        "the conflict", [](const Report& r) { return r.conflict >= milliseconds(500); });
+    EXPECT_GE(held.lag, milliseconds(300));
+    ASSERT_TRUE(reader->query("COMMIT", soon).ok());
+    lab[2].wait_for("the end of it", [](const Report& r) {
+        return r.conflict == milliseconds(0) && r.lag == milliseconds(0);
+    });
+}
+
 TEST(Lifecycle, GivenAMaster_WhenItsPostmasterIsKilled_ThenASlaveTakesOverAndItRejoins) {
     Lab lab(3);
     lab.bring_up();

@@ -16,6 +16,8 @@ import time
 import unittest
 import uuid
 
+import yaml
+
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 CHART = ROOT / "charts" / "matriarch"
 LAB = os.environ.get("MATRIARCH_LAB", "")
@@ -152,6 +154,14 @@ class GivenTheChart(unittest.TestCase):
         for alert in ("PostgreSQLReplicaLagHigh", "PostgreSQLReplicaDown",
                       "ConnectionPoolUtilizationHigh"):
             self.assertIn(f"- alert: {alert}\n", rendered)
+
+    def test_WhenTheAlertsAreTried_ThenPrometheusItselfAgrees(self):
+        rules = yaml.safe_load((CHART / "files" / "alerts.yaml").read_text())
+        rendered = next(one for one in yaml.safe_load_all(must(template(MONITORING)))
+                        if one and one["kind"] == "PrometheusRule")
+        self.assertEqual(rendered["spec"], rules)
+        tests = pathlib.Path(__file__).with_name("alerts_test.yaml")
+        must(run("promtool", "test", "rules", str(tests)))
 
     def test_WhenAValueIsWrong_ThenTheMessageNamesIt(self):
         for values, expected in BAD_VALUES:

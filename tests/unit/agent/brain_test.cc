@@ -98,6 +98,18 @@ TEST_F(BrainTest, GivenNoMandate_WhenAMasterIsOrdered_ThenItWaits) {
     expect({Kind::Promote});
 }
 
+// Found by simulation: promoted by hand before the order came, it lacked what it was to fetch.
+TEST_F(BrainTest, GivenAPromotionByHand_WhenAPromotionIsOrdered_ThenItFails_INV5) {
+    goal_of(OrderKind::Promote);
+    running(false);
+    expect({}, OrderState::Failed);
+    v.run = Run::Off;
+    v.server.reset();
+    expect({}, OrderState::Failed);
+    v.promoted_here = true;
+    expect({Kind::Start});
+}
+
 TEST_F(BrainTest, GivenCommitsThatShallWait_WhenNotYetLoaded_ThenTheSlaveIsNotPromoted_INV5) {
     goal_of(OrderKind::Promote);
     running(true);
@@ -356,6 +368,7 @@ TEST_F(BrainTest, GivenPromote_WhenNothingIsToBePrepared_ThenItPromotesAtOnce) {
     v.promoting_since = now;
     expect({});
     running(false);
+    v.promoted_here = true;
     v.server->read_only_default = true;
     v.conf_current = false;
     expect({Kind::Configure});
@@ -446,6 +459,67 @@ TEST(Backoff, GivenFailures_WhenAsked_ThenItGrowsToHalfAMinute) {
     EXPECT_EQ(backoff(1), seconds(1));
     EXPECT_EQ(backoff(3), seconds(4));
     EXPECT_EQ(backoff(50), seconds(30));
+}
+
+// --- one number, two histories ------------------------------------------------------------------
+
+struct OneNumber : BrainTest {
+    OneNumber() {
+        goal_of(OrderKind::Follow);
+        goal->order.epoch_id = EpochId("two");
+        goal->order.opening = {Timeline(4), EpochId("one")};
+        v.data.timeline = Timeline(4);
+        v.data.history = {{Timeline(3), Lsn(90)}};
+        v.opening = {Timeline(4), EpochId("one")};
+        v.opened_by = EpochId("one");
+        upstream_at(4, 200, {{Timeline(3), Lsn(90)}}, 4);
+    }
+};
+
+TEST_F(OneNumber, GivenTheSameOpening_WhenItRejoins_ThenItFollows) {
+    expect({Kind::Start});
+}
+
+// Found by simulation: pg_rewind, too, would find nothing to do.
+TEST_F(OneNumber, GivenAnotherEpochOpenedIt_WhenItRejoins_ThenItClones) {
+    v.opening.by = v.opened_by = EpochId("given up");
+    expect_job<CloneJob>();
+    v.data.standby = true;
+    expect_job<CloneJob>();
+}
+
+TEST_F(OneNumber, GivenItWasPromotedByHand_WhenItRejoins_ThenItClones) {
+    v.opening = {Timeline(3), EpochId("zero")};
+    v.opened_by = EpochId();
+    expect_job<CloneJob>();
+    upstream_at(5, 200, {{Timeline(3), Lsn(90)}, {Timeline(4), Lsn(100)}}, 5);
+    expect_job<CloneJob>();
+}
+
+TEST_F(OneNumber, GivenItWasPromotedByHand_WhenTheUpstreamNeverHadThatNumber_ThenItRewinds) {
+    v.opening = {Timeline(3), EpochId("zero")};
+    v.opened_by = EpochId();
+    upstream_at(5, 200, {{Timeline(3), Lsn(90)}}, 5);
+    expect_job<RewindJob>();
+}
+
+TEST_F(OneNumber, GivenItRunsAsASlaveOfAnotherOpening_WhenToldToFollow_ThenItStopsFirst) {
+    v.data.standby = true;
+    v.opening.by = v.opened_by = EpochId("given up");
+    running(true);
+    v.server->timeline = Timeline(4);
+    expect({Kind::StopFast});
+}
+
+TEST_F(OneNumber, GivenATimelineThatCameFromThisEpochsCandidate_WhenItRestarts_ThenItStarts) {
+    v.data.standby = true;
+    v.data.timeline = Timeline(5);
+    v.opening = {Timeline(5), EpochId("two")};
+    v.opened_by = EpochId("two");
+    expect({Kind::Start});
+    v.opened_by = EpochId();  // cut before that was noted: it can't have come from elsewhere
+    v.opening = {Timeline(4), EpochId("one")};
+    expect({Kind::Start});
 }
 
 }  // namespace

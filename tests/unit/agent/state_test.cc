@@ -32,6 +32,8 @@ State example() {
     s.goal->kind = OrderKind::Follow;
     s.goal->upstream = Upstream{InstanceName("a-1"), "a-1", "10.0.0.1", 5432};
     s.initialized_for = EpochId("one");
+    s.opening = {Timeline(3), EpochId("eight")};
+    s.promotes = EpochId("nine");
     return s;
 }
 

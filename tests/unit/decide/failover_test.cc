@@ -66,6 +66,19 @@ TEST_F(Fenced, GivenAFenceOnDisk_WhenTheEndOfTheWalIsStillLookedFor_ThenNobodyIs
     EXPECT_NE(chosen(), nullptr) << "a volume that stalls is read by nobody";
 }
 
+// Its container died after the fence; it is started again on the same volume.
+TEST_F(Fenced, GivenItsAgentIsAway_WhenSlavesLackItsWal_ThenItIsAwaitedForRescueSeconds_INV5) {
+    for (const int n : {2, 3}) s.report(n).received = s.report(n).replayed = Lsn(400);
+    s.at(1).reachable = false;
+    s.seen.master_failed_since = kNow - milliseconds(500);
+    EXPECT_EQ(chosen(), nullptr);
+    s.report(3).received = s.report(3).replayed = Lsn(1000);
+    EXPECT_NE(chosen(), nullptr) << "a slave has all of it";
+    s.report(3).received = s.report(3).replayed = Lsn(400);
+    s.seen.master_failed_since = kNow - s.seen.spec.failover.rescue;
+    EXPECT_NE(chosen(), nullptr);
+}
+
 TEST_F(Fenced, GivenAReceiverThatRuns_WhenPatienceLasts_ThenNobodyIsChosen) {
     s.stream(3);
     s.seen.master_failed_since = kNow - milliseconds(100);
@@ -79,6 +92,13 @@ TEST_F(Fenced, GivenAnInstanceThatNeverReported_WhenPatienceIsOver_ThenTheOthers
     s.seen.master_failed_since = kNow - seconds(5);
     ASSERT_NE(chosen(), nullptr);
     EXPECT_EQ(orders_in(plan), 1u) << "orders-3 is asked again to halt";
+}
+
+// Found by simulation: it was chosen, got no grant, and nobody was master.
+TEST_F(Fenced, GivenASlaveWhoseClockRunsWrong_WhenRanked_ThenTheOtherLeads) {
+    s.at(2).clock_trouble = "its clock runs too fast";
+    ASSERT_NE(chosen(), nullptr);
+    EXPECT_EQ(chosen()->holder, InstanceName("orders-3"));
 }
 
 TEST_F(Fenced, GivenAFenceOfAnotherPod_WhenItIsNotTheHolders_ThenItProvesNothing) {
@@ -115,6 +135,7 @@ TEST_F(Fenced, GivenSlave1Behind_WhenTheOldMasterIsAway_ThenTheBestSlaveSendsIts
     s.report(3).received = Lsn(990);  // its last record is cut
     s.report(3).replayed = Lsn(980);
     s.at(1).reachable = false;
+    s.seen.master_failed_since = kNow - seconds(3);
     s.report(1).end_of_wal = Lsn();
     s.report(1).flushed = Lsn(990);
     ASSERT_NE(chosen(), nullptr);
@@ -133,6 +154,7 @@ TEST_F(Fenced, GivenASlaveWithLessWal_WhenSlave1Lacks_ThenASourceThatIsBehindIsN
     s.report(3).received = s.report(3).replayed = Lsn(300);
     s.report(2).received = s.report(2).replayed = Lsn(400);
     s.at(1).reachable = false;
+    s.seen.master_failed_since = kNow - seconds(3);
     s.seen.record = *chosen();
     EXPECT_EQ(s.seen.record->holder, InstanceName("orders-2"));
     EXPECT_FALSE(order_to(s.plan(), 2)->rescue.has_value());
@@ -142,6 +164,7 @@ TEST_F(Fenced, GivenASlaveOnAnotherTimeline_WhenSlave1Lacks_ThenItsWalIsNotTaken
     s.report(2).received = s.report(2).replayed = Lsn(400);
     s.report(3).timeline = Timeline(2);
     s.at(1).reachable = false;
+    s.seen.master_failed_since = kNow - seconds(3);
     s.seen.record = *chosen();
     EXPECT_FALSE(order_to(s.plan(), 2)->rescue.has_value());
 }
@@ -162,6 +185,7 @@ TEST_F(Fenced, GivenReceiveLsnAtTheSegmentsStart_WhenReplayIsFurther_ThenReplayC
 TEST_F(Fenced, GivenAllSlavesBeyondMaxLag_WhenTheOldMasterIsAway_ThenNobodyIsPromoted) {
     s.seen.spec.failover.max_lag = Bytes(100);
     s.at(1).reachable = false;
+    s.seen.master_failed_since = kNow - seconds(3);
     for (int n : {2, 3}) s.report(n).received = s.report(n).replayed = Lsn(400);
     EXPECT_EQ(chosen(), nullptr);
     const auto* f = finding(plan, "FailoverPossible");
@@ -212,6 +236,7 @@ TEST_F(Fenced, GivenManualMode_WhenTheTargetIsUnfit_ThenNobodyElseIsPromoted) {
 TEST_F(Fenced, GivenOnlyAnOlderTimeline_WhenItIsNamedAndTheLossAccepted_ThenItLeads) {
     for (const int n : {2, 3}) s.report(n).timeline = Timeline(2);
     s.at(1).reachable = false;
+    s.seen.master_failed_since = kNow - seconds(3);
     s.seen.spec.failover.target = "orders-3";
     s.seen.spec.failover.request_id = "r1";
     EXPECT_EQ(chosen(), nullptr);
@@ -266,6 +291,27 @@ TEST(Failover, GivenARecordOfThePast_WhenOneServesInALaterEpoch_ThenItGoesOnInTh
     EXPECT_EQ(write->record.timeline, Timeline(5));
     EXPECT_EQ(finding(plan, "Ready")->reason, "RecordBehind");
     EXPECT_FALSE(plan.granting);
+}
+
+// Found by simulation: nobody granted or renewed anything while the API was restored.
+TEST(Failover, GivenARecordOfThePast_WhenItsMasterRanOutOfItsMandate_ThenItGoesOnOnceAllAnswer) {
+    Scene s = Scene::healthy();
+    s.postmaster_died(1);
+    for (const int n : {1, 2, 3}) s.report(n).epoch = Epoch(7);
+    s.report(1).end_of_wal = Lsn(5000);
+    const auto plan = s.plan();
+    const auto* write = only<WriteRecord>(plan);
+    ASSERT_NE(write, nullptr);
+    EXPECT_EQ(write->record.holder, InstanceName("orders-1"));
+    EXPECT_EQ(write->record.epoch, Epoch(8));
+    s.at(3).reachable = false;
+    EXPECT_EQ(only<WriteRecord>(s.plan()), nullptr) << "who is silent may be the master";
+    s.at(3).reachable = true;
+    s.report(1).standby = true;
+    EXPECT_EQ(only<WriteRecord>(s.plan()), nullptr) << "a slave's data proves nothing";
+    s.report(1).standby = false;
+    s.report(2).timeline = Timeline(9);
+    EXPECT_EQ(only<WriteRecord>(s.plan()), nullptr) << "another one was master later";
 }
 
 TEST(Failover, GivenARecordOfThePast_WhenTwoServe_ThenNothingIsChanged) {
@@ -360,6 +406,7 @@ TEST_F(Promoting, GivenAGivenUpCandidateThatWasPromoted_WhenFenced_ThenTheOldMas
     s.fenced(2);
     s.report(2).standby = false;
     s.report(2).timeline = Timeline(4);
+    s.report(2).timeline_opened_by = s.seen.record->epoch_id;
     s.report(2).end_of_wal = Lsn(400);
     const auto plan = s.plan();
     const auto* write = only<WriteRecord>(plan);

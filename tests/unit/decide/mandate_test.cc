@@ -413,13 +413,82 @@ TEST(Expiry, GivenAHolderWhosePostgresEnded_WhenNobodyCanTakeOver_ThenTheEpochGo
 
 TEST(Expiry, GivenACandidateThatWasClosedOut_WhenItAnswersAsASlave_ThenItsPromotionGoesOn) {
     Scene s = closing_master(seconds(60));
-    s.seen.record->timeline_opened_by = EpochId("three");
+    s.seen.record->verified = false;
     answers_again(s);
     s.report(1).in_recovery = Known::Yes;
     const auto record = written(s.plan());
     ASSERT_TRUE(record);
     EXPECT_EQ(record->phase, Phase::Promoting);
     EXPECT_EQ(record->epoch, Epoch(4));
+}
+
+// The master's instance is back in another pod, on the same volume, and no slave may lead.
+Scene another_pod_of_the_master() {
+    Scene s = closing_master(seconds(60));
+    auto& master = s.at(1);
+    master.pod = s.report(1).pod = PodUid("uid-1b");
+    master.reachable = true;
+    master.reported_at = kNow;
+    Report& r = s.report(1);
+    r.state = PostgresState::Stopped;
+    r.in_recovery = r.writable = Known::Unknown;
+    r.end_of_wal = Lsn(5000);
+    s.seen.spec.failover.max_lag = Bytes(100);
+    for (const int n : {2, 3}) {
+        s.report(n).state = PostgresState::Stopped;
+        s.report(n).in_recovery = Known::Unknown;
+    }
+    return s;
+}
+
+TEST(Expiry, GivenTheMastersInstanceInAnotherPod_WhenAMemberPromisesNothing_ThenItGoesOn) {
+    Scene s = another_pod_of_the_master();
+    const auto record = written(s.plan());
+    ASSERT_TRUE(record);
+    EXPECT_EQ(record->holder, InstanceName("orders-1"));
+    EXPECT_EQ(record->holder_pod, PodUid("uid-1b"));
+    EXPECT_EQ(record->epoch, Epoch(5));
+    EXPECT_EQ(record->proof, ProofKind::Expiry);
+}
+
+TEST(Expiry, GivenTheMastersInstanceInAnotherPod_WhenNoMemberIsAWitness_ThenItWaits_INV1) {
+    Scene s = another_pod_of_the_master();
+    for (const int n : {2, 3}) s.report(n).withheld = Epoch(3);
+    EXPECT_FALSE(written(s.plan())) << "the former pod may get all promises";
+    s = another_pod_of_the_master();
+    for (const int n : {2, 3}) s.report(n).promised = seconds(1);
+    EXPECT_FALSE(written(s.plan())) << "it may have got them";
+    s = another_pod_of_the_master();
+    for (auto& member : s.seen.record->candidates.members) member.membership = Membership::Joining;
+    EXPECT_FALSE(written(s.plan())) << "it may never have needed them";
+    s = another_pod_of_the_master();
+    s.seen.mandate.replaced = kNow - seconds(1);
+    EXPECT_FALSE(written(s.plan())) << "its mandate may last";
+}
+
+// Found by simulation: its agent refused the promotion, since it might still promise.
+TEST(Expiry, GivenACandidateInAnotherPod_WhenItWasNeverPromoted_ThenItPromisesNothingFirst) {
+    Scene s = another_pod_of_the_master();
+    s.report(1).standby = true;
+    const auto plan = s.plan();
+    EXPECT_FALSE(written(plan));
+    ASSERT_NE(order_to(plan, 1), nullptr);
+    EXPECT_TRUE(order_to(plan, 1)->withhold);
+    s.report(1).withheld = Epoch(4);
+    EXPECT_TRUE(written(s.plan()));
+    s.report(1).promised = milliseconds(100);
+    EXPECT_FALSE(written(s.plan()));
+}
+
+TEST(Expiry, GivenAMemberThatCantLead_WhenTheMasterIsClosedOut_ThenItIsToldToPromiseNothing) {
+    Scene s = another_pod_of_the_master();
+    s.obeyed(2, "follow/4/orders-1");
+    const auto plan = s.plan();
+    ASSERT_NE(order_to(plan, 2), nullptr);
+    EXPECT_EQ(order_to(plan, 2)->kind, OrderKind::Halt);
+    EXPECT_TRUE(order_to(plan, 2)->withhold);
+    s.at(3).report.reset();  // to an operator that has just begun to ask
+    EXPECT_EQ(order_to(s.plan(), 3), nullptr);
 }
 
 TEST(Expiry, GivenAHolderThatFencedItself_WhenItAnswers_ThenThatIsTheProof) {

@@ -29,6 +29,7 @@ struct Scene {
         r.term = Term(1);
         r.timeline = Timeline(3);
         r.timeline_opened_by = r.epoch_id;
+        r.verified = true;
         r.system_identifier = SystemIdentifier("777");
         r.positions = {InstanceName("orders-2"), InstanceName("orders-3")};
         r.candidates = {2,
@@ -89,6 +90,7 @@ struct Scene {
         r.state = PostgresState::Running;
         r.system_identifier = SystemIdentifier("777");
         r.timeline = seen.record ? seen.record->timeline : Timeline(1);
+        if (seen.record) r.timeline_opened_by = seen.record->timeline_opened_by;
         if (seen.record) {
             r.epoch = seen.record->epoch;
             r.epoch_id = seen.record->epoch_id;

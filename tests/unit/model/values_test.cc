@@ -1,7 +1,9 @@
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
 
+#include "model/config.h"
 #include "model/ids.h"
 #include "model/spec.h"
 
@@ -79,6 +81,47 @@ TEST(Spec, GivenSettingsThatContradict_WhenParsed_ThenFieldAndLimitAreNamed) {
             problem(("{\"failover\": {\"mandateSeconds\": " + std::string(seconds) + "}}").c_str()),
             "spec.failover.mandateSeconds is " + std::string(seconds) +
                 " and must be from 2 to 30");
+}
+
+TEST(Spec, GivenRoutingThatMakesNoSense_WhenParsed_ThenItIsLeftOutAndSaid) {
+    const auto spec = parse_spec(nlohmann::json::parse(R"({"slaves": 2, "routing": {
+        "maxLagMs": 0, "holdSeconds": -1, "strategy": "fastest", "fallbackToMaster": false,
+        "weights": {"slave1": 10, "slave2": -5, "slave3": 7, "master": 1}}})"));
+    ASSERT_TRUE(spec.ok()) << "a failover must not wait for it";
+    const RoutingSpec& routing = spec->routing;
+    EXPECT_EQ(routing.max_lag, RoutingSpec().max_lag);
+    EXPECT_EQ(routing.hold, RoutingSpec().hold);
+    EXPECT_EQ(routing.strategy, Strategy::RoundRobin);
+    EXPECT_FALSE(routing.fallback_to_master) << "what is right stays";
+    EXPECT_EQ(routing.weights, (std::map<std::string, int>{{"slave1", 10}}));
+    EXPECT_EQ(routing.weight_of(1), 10);
+    EXPECT_EQ(routing.weight_of(2), 100);
+    EXPECT_THAT(
+        routing.ignored,
+        testing::ElementsAre(
+            "spec.routing.maxLagMs is 0 and must be 1 or more: 10000 counts until it is",
+            "spec.routing.holdSeconds must not be below 0: 10 counts until it is mended",
+            "spec.routing.strategy is \"fastest\", which is none of round_robin, random and "
+            "least_connections: round_robin counts until it is",
+            "spec.routing.weights.master names no slave, as spec.slaves is 2: remove that weight, "
+            "or raise spec.slaves",
+            "spec.routing.weights.slave2 must not be below 0: set 0 or more",
+            "spec.routing.weights.slave3 names no slave, as spec.slaves is 2: remove that weight, "
+            "or raise spec.slaves"));
+}
+
+TEST(InstanceConfig, GivenTheSameWordsInOtherPlaces_WhenHashed_ThenTheHashesDiffer) {
+    InstanceConfig one;
+    one.parameters = {{"work_mem", "8MB"}};
+    one.hba = {"a", "b"};
+    std::vector<InstanceConfig> others(5, one);
+    others[0].parameters.swap(others[0].master_parameters);
+    others[1].hba.swap(others[1].slots);
+    others[2].hba = {"ab"};
+    others[3].hba = {"b", "a"};
+    others[4].roles.push_back({"app", "", false, true});
+    for (const auto& other : others) EXPECT_NE(other.hash(), one.hash());
+    EXPECT_EQ(InstanceConfig(one).hash(), one.hash());
 }
 
 }  // namespace

@@ -34,6 +34,7 @@ AuthorityRecord full_record() {
     r.former_sync = {{2, {InstanceName("orders-2"), InstanceName("orders-3")}}, SyncRule{}};
     r.timeline = Timeline(4);
     r.timeline_opened_by = EpochId("zyx");
+    r.verified = true;
     r.reserved = Timeline(5);
     r.system_identifier = SystemIdentifier("7300000000000000001");
     r.positions = {InstanceName("orders-1"), InstanceName("orders-3")};
@@ -172,6 +173,7 @@ TEST(Report, GivenEveryField_WhenSent_ThenItArrivesEqual) {
     r.receiving = true;
     r.upstream = InstanceName("orders-1");
     r.lag = std::chrono::milliseconds(12);
+    r.conflict = std::chrono::milliseconds(15);
     r.streams = {{"orders-1", "streaming", "async", Lsn(1), Lsn(2), Lsn(3)}};
     r.slots = {{"orders_1", true, "reserved", Lsn(1)}};
     r.sync = full_record().sync;
@@ -228,7 +230,11 @@ TEST(RoutesJson, GivenRoutes_WhenPublished_ThenTheyReadBackEqual) {
     s.lag = std::chrono::milliseconds(2000);
     s.lag_bytes = Bytes(1 << 20);
     s.weight = 50;
-    r.slaves = {s};
+    SlaveRoute silent;
+    silent.position = 2;
+    silent.instance = InstanceName("orders-3");
+    r.slaves = {s, silent};
+    r.reads = {Strategy::Random, std::chrono::milliseconds(5000), false};
     const auto back = routes_from_json(to_json(r));
     ASSERT_TRUE(back.ok());
     EXPECT_EQ(*back, r);

@@ -22,12 +22,16 @@ class FakeWire final : public AgentWire {
     struct Posted {
         AgentAddress to;
         Lane lane;
-        std::string body;
-        Callback answer;
+        Poll poll;
+        OnReport answer;
+        OnOrderAnswer answer_order;
     };
-    void post(const AgentAddress& to, Lane lane, std::string_view, std::string body, Duration,
-              Callback callback) override {
-        posted.push_back({to, lane, std::move(body), std::move(callback)});
+    void poll(const AgentAddress& to, Lane lane, const Poll& poll, Duration,
+              OnReport callback) override {
+        posted.push_back({to, lane, poll, std::move(callback), {}});
+    }
+    void order(const AgentAddress& to, const Order&, Duration, OnOrderAnswer callback) override {
+        posted.push_back({to, kOrderLane, {}, {}, std::move(callback)});
     }
     void forget(const AgentAddress& to) override { forgotten.push_back(to); }
     Status set_authority(const ClusterKey&, const StringMap&) override { return {}; }
@@ -92,7 +96,7 @@ struct Channel : testing::Test {
     // Answers the poll.
     void answer(const Report& r) {
         while (wire.posted.front().lane != AgentWire::kPollLane) wire.take();
-        wire.take().answer(to_json(r));
+        wire.take().answer(r);
     }
     AgentKnowledge known() { return *channel.knowledge(cluster, instance); }
 };
@@ -101,14 +105,14 @@ TEST_F(Channel, GivenAnAgent_WhenWatched_ThenExactlyOnePollIsOutstanding) {
     turn();
     turn();
     ASSERT_EQ(wire.posted.size(), 1u);
-    EXPECT_EQ(poll_from_json(wire.posted[0].body)->wait, std::chrono::milliseconds(0))
+    EXPECT_EQ(wire.posted[0].poll.wait, std::chrono::milliseconds(0))
         << "nothing is known yet, so nothing is waited for";
     answer(report(1));
     turn();
     ASSERT_EQ(wire.posted.size(), 1u);
-    EXPECT_EQ(poll_from_json(wire.posted[0].body)->seen, 1u);
-    EXPECT_EQ(poll_from_json(wire.posted[0].body)->wait, AgentChannel::kPollWait);
-    EXPECT_EQ(poll_from_json(wire.posted[0].body)->term, Term(3));
+    EXPECT_EQ(wire.posted[0].poll.seen, 1u);
+    EXPECT_EQ(wire.posted[0].poll.wait, AgentChannel::kPollWait);
+    EXPECT_EQ(wire.posted[0].poll.term, Term(3));
 }
 
 struct Grants : Channel {
@@ -121,7 +125,7 @@ struct Grants : Channel {
         r.clock_reading = their_clock;
         answer(r);
         turn();
-        return poll_from_json(wire.posted.front().body)->grant;
+        return wire.posted.front().poll.grant;
     }
     // Time goes on, at `rate` for the agent, and it answers its polls.
     void live(Duration duration, double rate) {
@@ -177,7 +181,7 @@ TEST_F(Grants, GivenASilentAgent_WhenPolledAgain_ThenTheGrantStillCountsFromItsL
     wire.take().answer(make_error(ErrorKind::Unavailable, "no route"));
     clock.now_ += seconds(1);
     turn();
-    EXPECT_EQ(poll_from_json(wire.posted.front().body)->grant->reading, milliseconds(700));
+    EXPECT_EQ(wire.posted.front().poll.grant->reading, milliseconds(700));
     EXPECT_EQ(channel.last_grant(cluster), heard);
 }
 
@@ -228,7 +232,7 @@ TEST_F(Channel, GivenANewPod_WhenTheOldOnesAnswerArrives_ThenItIsDropped) {
     next.pod = PodUid("uid-b");
     next.ip = "10.0.0.2";
     channel.watch(next);
-    old.answer(to_json(report(5)));
+    old.answer(report(5));
     EXPECT_FALSE(known().report.has_value());
     EXPECT_EQ(wire.forgotten.size(), 1u);
 }
@@ -252,7 +256,7 @@ TEST_F(Channel, GivenAPollOutstanding_WhenAnOrderIsSent_ThenItHasItsOwnLaneAndIt
     ASSERT_EQ(wire.posted.size(), 2u);
     EXPECT_EQ(wire.posted[1].lane, AgentWire::kOrderLane);
     OrderAnswer yes{true, "", report(2)};
-    wire.posted[1].answer(to_json(yes));
+    wire.posted[1].answer_order(yes);
     EXPECT_TRUE(accepted);
     EXPECT_EQ(known().report->sequence, 2u);
     EXPECT_TRUE(news.back());

@@ -40,6 +40,19 @@ TEST(Uri, GivenSeveralHosts_WhenUrisAreMade_ThenEachSchemeSaysItItsOwnWay) {
     parts.session = Session::PreferStandby;
     EXPECT_EQ(make_uri(kLibpqScheme, parts),
               "postgresql://u:p@a:5432,b:5432/d?target_session_attrs=prefer-standby");
+    parts.session = Session::Standby;
+    EXPECT_EQ(make_uri(kLibpqScheme, parts),
+              "postgresql://u:p@a:5432,b:5432/d?target_session_attrs=standby");
+    EXPECT_EQ(make_uri(kJdbcScheme, parts),
+              "jdbc:postgresql://a:5432,b:5432/d?user=u&password=p&targetServerType=secondary"
+              "&loadBalanceHosts=true");
+}
+
+TEST(Uri, GivenReadsThatMayNotReachTheMaster_WhenAsked_ThenStandbysOnly) {
+    RoutingSpec routing;
+    EXPECT_EQ(read_session(routing), Session::PreferStandby);
+    routing.fallback_to_master = false;
+    EXPECT_EQ(read_session(routing), Session::Standby);
 }
 
 TEST(AppSecret, GivenNoSecret_WhenMade_ThenItHasAPasswordAndUrisOfAllInstances) {

@@ -56,6 +56,12 @@ TEST(SettleLoss, GivenANewClone_WhenAsked_ThenTheBoundStays) {
     EXPECT_FALSE(settle_loss(history, kOld, {}));
 }
 
+// Found by simulation: an operator died before it told of epoch 6, in which orders-1 led again.
+TEST(SettleLoss, GivenAChangeThatWasNeverTold_WhenTheInstanceRejoinsAfterIt_ThenThatIsNoWord) {
+    const std::vector history{change(5, "orders-1", "orders-2", Bytes(16384))};
+    EXPECT_FALSE(settle_loss(history, kOld, {RejoinedBy::Following, Epoch(7), Bytes(0)}));
+}
+
 TEST(SettleLoss, GivenAMasterThatWentOnItself_WhenItRejoinsLater_ThenThatEntryIsNotMeant) {
     const std::vector history{change(6, "orders-1", "orders-1", Bytes(0)),
                               change(5, "orders-1", "orders-2", Bytes(16384))};

@@ -77,5 +77,18 @@ TEST(ClusterMemory, GivenAShorterMandate_WhenTheHolderKnowsIt_ThenThatMomentIsKe
     EXPECT_FALSE(memory.mandate.ttl_lowered);
 }
 
+TEST(ClusterMemory, GivenASlaveThatIsFit_WhenItFailsOnce_ThenItsTimeBeginsAnew) {
+    ClusterMemory memory;
+    const InstanceName one("orders-2"), two("orders-3");
+    memory.note_term(Term(1), kNow);
+    memory.note_fit({one, two}, kNow);
+    memory.note_fit({one}, kNow + seconds(1));
+    memory.note_fit({one, two}, kNow + seconds(2));
+    EXPECT_EQ(memory.fit_since.at(one), kNow);
+    EXPECT_EQ(memory.fit_since.at(two), kNow + seconds(2));
+    memory.note_term(Term(3), kNow + seconds(3));
+    EXPECT_TRUE(memory.fit_since.empty()) << "nobody looked while another led";
+}
+
 }  // namespace
 }  // namespace matriarch::op

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <regex>
 #include <set>
 
 #include "object_fixtures.h"
@@ -146,6 +147,27 @@ TEST(PgServiceConf, GivenRoutes_WhenWritten_ThenTheMasterIsFirstForWritesAndLast
               std::string::npos);
 }
 
+TEST(PgServiceConf, GivenASlaveThatIsOut_WhenWritten_ThenReadsDoNotNameIt) {
+    Routes routes = orders_routes();
+    routes.slaves[0].state = RouteState::Lagging;
+    const std::string one = "orders-1-0.orders-instances.shop.svc";
+    const std::string three = "orders-3-0.orders-instances.shop.svc";
+    const auto replica = [&](const Cluster& cluster) {
+        const std::string conf = pg_service_conf(cluster, routes);
+        return conf.substr(conf.find("[orders_replica]"));
+    };
+    Cluster cluster = orders_cluster();
+    EXPECT_EQ(replica(cluster), "[orders_replica]\nhost=" + three + "," + one +
+                                    "\nport=5432\ndbname=app\nuser=app\n"
+                                    "target_session_attrs=prefer-standby\n");
+    cluster.spec.routing.fallback_to_master = false;
+    EXPECT_NE(replica(cluster).find("host=" + three + "\n"), std::string::npos);
+    EXPECT_NE(replica(cluster).find("target_session_attrs=standby\n"), std::string::npos);
+    routes.slaves[1].state = RouteState::Down;
+    EXPECT_NE(replica(cluster).find("host=orders-slaves.shop.svc\n"), std::string::npos)
+        << "nowhere, until a slave is back";
+}
+
 TEST(PgServiceConf, GivenNoInstanceYet_WhenWritten_ThenTheServiceStandsIn) {
     EXPECT_EQ(hosts_writes_first(orders_cluster(), {}),
               std::vector<std::string>{"orders-master.shop.svc"});
@@ -163,7 +185,7 @@ TEST(Haproxy, GivenWeights_WhenWritten_ThenTheyFitHaproxysRangeAndTheMasterIsThe
     Cluster cluster = orders_cluster();
     cluster.spec.routing.weights = {{"slave1", 1000}, {"slave2", 1}};
     cluster.spec.routing.strategy = Strategy::LeastConnections;
-    const std::string config = haproxy_cfg(cluster);
+    const std::string config = haproxy_cfg(cluster, {});
     EXPECT_NE(config.find("balance leastconn"), std::string::npos);
     EXPECT_NE(config.find("server slave1 orders-slave1.shop.svc:5432 weight 256\n"),
               std::string::npos);
@@ -171,19 +193,76 @@ TEST(Haproxy, GivenWeights_WhenWritten_ThenTheyFitHaproxysRangeAndTheMasterIsThe
               std::string::npos);
     EXPECT_NE(config.find("server master orders-master.shop.svc:5432 backup\n"), std::string::npos);
     cluster.spec.routing.fallback_to_master = false;
-    EXPECT_EQ(haproxy_cfg(cluster).find("backup"), std::string::npos);
+    EXPECT_EQ(haproxy_cfg(cluster, {}).find("backup"), std::string::npos);
 }
 
-TEST(PgBouncer, GivenAnOddDatabaseName_WhenWritten_ThenItIsQuoted) {
-    Cluster cluster = orders_cluster();
-    cluster.spec.database = "o'dd \"db\"";
-    const std::string config = pgbouncer_ini(cluster);
-    EXPECT_NE(config.find("\"o'dd \"\"db\"\"_master\" = host=orders-master.shop.svc port=5432 "
-                          "dbname='o''dd \"db\"'\n"),
+TEST(Haproxy, GivenASlaveThatLags_WhenWritten_ThenItsWeightIsTheOneOfNow) {
+    Routes routes = orders_routes();
+    routes.slaves[0].weight = 25;
+    const std::string config = haproxy_cfg(orders_cluster(), routes);
+    EXPECT_NE(config.find("server slave1 orders-slave1.shop.svc:5432 weight 64\n"),
               std::string::npos)
         << config;
-    EXPECT_NE(config.find("_replica\" = host=orders-slaves.shop.svc"), std::string::npos);
-    EXPECT_NE(config.find("pool_mode = transaction"), std::string::npos);
+    routes.slaves[0].state = RouteState::Lagging;
+    routes.slaves[0].weight = 0;
+    EXPECT_NE(haproxy_cfg(orders_cluster(), routes)
+                  .find("server slave1 orders-slave1.shop.svc:5432 weight 256\n"),
+              std::string::npos)
+        << "its Service leads to the other one";
+}
+
+TEST(Haproxy, GivenEachStrategy_WhenWritten_ThenItIsTheBalance) {
+    Cluster cluster = orders_cluster();
+    for (const auto& [strategy, word] : {std::pair(Strategy::RoundRobin, "roundrobin"),
+                                         {Strategy::Random, "random"},
+                                         {Strategy::LeastConnections, "leastconn"}}) {
+        cluster.spec.routing.strategy = strategy;
+        EXPECT_NE(haproxy_cfg(cluster, {}).find("balance " + std::string(word) + "\n"),
+                  std::string::npos);
+        EXPECT_EQ(public_env(cluster.key, cluster.spec).at("DB_READ_REPLICA_STRATEGY"),
+                  to_string(strategy));
+    }
+}
+
+TEST(PgBouncer, GivenADatabase_WhenWritten_ThenReadsAndWritesHaveNamesOfTheirOwn) {
+    const std::string config = pgbouncer_ini(orders_cluster(), orders_routes());
+    for (const char* line :
+         {"app = host=orders-master.shop.svc port=5432 dbname=app\n",
+          "app_master = host=orders-master.shop.svc port=5432 dbname=app\n",
+          "app_replica = host=orders-slave1.shop.svc,orders-slave2.shop.svc port=5432 "
+          "dbname=app\n",
+          "pool_mode = transaction\n"})
+        EXPECT_NE(config.find(line), std::string::npos) << line << config;
+}
+
+TEST(PgBouncer, GivenWeightsAndStrategies_WhenWritten_ThenItsListOfHostsSaysThem) {
+    Cluster cluster = orders_cluster();
+    Routes routes = orders_routes();
+    const auto hosts = [&] {
+        const std::string config = pgbouncer_ini(cluster, routes);
+        const auto from = config.find("app_replica = host=") + 19;
+        return std::regex_replace(config.substr(from, config.find(" port=", from) - from),
+                                  std::regex("orders-|[.]shop[.]svc"), "");
+    };
+    EXPECT_EQ(hosts(), "slave1,slave2");
+    routes.slaves[1].weight = 50;
+    EXPECT_EQ(hosts(), "slave1,slave2,slave1") << "the one that lags gets less";
+    cluster.spec.routing.strategy = Strategy::Random;
+    EXPECT_EQ(hosts(), "slaves");
+    cluster.spec.routing.strategy = Strategy::LeastConnections;
+    cluster.spec.routing.weights = {{"slave1", 0}};
+    routes.slaves[0].weight = 0;
+    EXPECT_EQ(hosts(), "slave2") << "never slave1";
+    cluster.spec.slaves = 0;
+    EXPECT_EQ(hosts(), "slaves");
+}
+
+TEST(PgBouncer, GivenANameThatItCannotRead_WhenRendered_ThenItsFileIsLeftOut) {
+    Cluster cluster = orders_cluster();
+    for (const char* odd : {"o'dd", "\"db\"", "d b", "db;x", "shop-1"}) {
+        cluster.spec.database = odd;
+        EXPECT_FALSE(routing_data(cluster, orders_routes()).contains("pgbouncer.ini")) << odd;
+    }
 }
 
 }  // namespace

@@ -1,0 +1,126 @@
+#include "runner.h"
+
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <sstream>
+#include <thread>
+
+#include "base/mutant.h"
+
+namespace matriarch::sim {
+namespace {
+
+using SteadyClock = std::chrono::steady_clock;
+
+// One line for each run: "n|ended_ns|rule|what|name=count|...".
+std::string encode(std::uint64_t n, const Outcome& o) {
+    const auto clean = [](std::string text) {
+        for (char& c : text)
+            if (c == '\n' || c == '|') c = ' ';
+        return text;
+    };
+    std::string out =
+        std::to_string(n) + "|" + std::to_string(o.ended.time_since_epoch().count()) + "|" +
+        (o.violation ? clean(o.violation->rule) + "|" + clean(o.violation->what) : "|");
+    for (const auto& [name, count] : o.counts)
+        out += "|" + clean(name) + "=" + std::to_string(count);
+    return out + "\n";
+}
+
+void absorb(Total& total, const Request& request, const std::string& line) {
+    std::vector<std::string> parts;
+    std::stringstream in(line);
+    for (std::string part; std::getline(in, part, '|');) parts.push_back(part);
+    if (parts.size() < 4) return;
+    ++total.seeds;
+    total.simulated += Duration(std::stoll(parts[1]));
+    const auto n = std::stoull(parts[0]);
+    if (!parts[2].empty()) total.broken[n] = {request.seed(n), parts[2], parts[3]};
+    for (std::size_t i = 4; i < parts.size(); ++i) {
+        const auto equals = parts[i].rfind('=');
+        total.counts[parts[i].substr(0, equals)] += std::stoull(parts[i].substr(equals + 1));
+    }
+}
+
+[[noreturn]] void work(const Request& request, unsigned worker, int out) {
+    for (std::uint64_t n = worker; n < request.seeds; n += request.jobs) {
+        if (request.until && SteadyClock::now() >= *request.until) break;
+        // First, so that a crash can be laid at the seed's door.
+        const std::string begins = "begin|" + std::to_string(n) + "\n";
+        if (write(out, begins.data(), begins.size()) < 0) _exit(1);
+        const Options options = request.seed(n);
+        Outcome outcome = simulate(options);
+        if (outcome.violation && !request.mutant.empty()) {
+            switch_on_mutant("");
+            if (simulate(options).violation) outcome.violation.reset();
+            switch_on_mutant(request.mutant);
+        }
+        const std::string line = encode(n, outcome);
+        if (write(out, line.data(), line.size()) < 0) _exit(1);
+        if (outcome.violation && !request.mutant.empty()) break;
+    }
+    _exit(0);
+}
+
+// Reads a worker's lines until it ends.
+void collect(int in, const Request& request, Total& total) {
+    std::string begun, line;
+    FILE* file = fdopen(in, "r");
+    char* buffer = nullptr;
+    std::size_t size = 0;
+    while (getline(&buffer, &size, file) > 0) {
+        line = buffer;
+        line.pop_back();
+        if (line.starts_with("begin|")) {
+            begun = line.substr(6);
+        } else {
+            begun.clear();
+            absorb(total, request, line);
+        }
+    }
+    free(buffer);
+    fclose(file);
+    if (begun.empty()) return;
+    const auto n = std::stoull(begun);
+    total.broken[n] = {request.seed(n), "crash", "the run crashed"};
+}
+
+void add(Total& total, const Total& part) {
+    total.seeds += part.seeds;
+    total.simulated += part.simulated;
+    for (const auto& [name, count] : part.counts) total.counts[name] += count;
+    total.broken.insert(part.broken.begin(), part.broken.end());
+}
+
+}  // namespace
+
+Total run_all(const Request& request) {
+    const auto began = SteadyClock::now();
+    std::vector<int> pipes;
+    std::vector<pid_t> workers;
+    for (unsigned worker = 0; worker < request.jobs; ++worker) {
+        int ends[2];
+        if (pipe(ends) != 0) std::abort();
+        const pid_t pid = fork();
+        if (pid == 0) {
+            close(ends[0]);
+            work(request, worker, ends[1]);
+        }
+        close(ends[1]);
+        pipes.push_back(ends[0]);
+        workers.push_back(pid);
+    }
+    std::vector<Total> parts(request.jobs);
+    std::vector<std::jthread> readers;
+    for (unsigned i = 0; i < request.jobs; ++i)
+        readers.emplace_back([&, i] { collect(pipes[i], request, parts[i]); });
+    readers.clear();
+    for (const pid_t worker : workers) waitpid(worker, nullptr, 0);
+    Total total;
+    for (const auto& part : parts) add(total, part);
+    total.seconds = std::chrono::duration<double>(SteadyClock::now() - began).count();
+    return total;
+}
+
+}  // namespace matriarch::sim

@@ -1,0 +1,181 @@
+// Phase promoting when it goes wrong: who is given up, and what counts then.
+#include "decide/scene.h"
+
+namespace matriarch::decide {
+namespace {
+
+// orders-1 is fenced at epoch 4, orders-2 is the candidate of epoch 5, nobody was promoted yet.
+struct Candidate5 : testing::Test {
+    Scene s = Scene::healthy();
+    Plan plan;
+    void SetUp() override {
+        s.postmaster_died(1);
+        s.fenced(1);
+        s.halted(2);
+        s.halted(3);
+        s.seen.record = *written();
+        s.seen.record->version = ResourceVersion("11");
+        ASSERT_EQ(s.seen.record->holder, InstanceName("orders-2"));
+        s.seen.fresh_id = EpochId("next");
+        s.seen.epoch_since = s.seen.master_failed_since = kNow - milliseconds(100);
+    }
+    const AuthorityRecord* written() {
+        plan = s.plan();
+        const auto* write = only<WriteRecord>(plan);
+        return write ? &write->record : nullptr;
+    }
+    // What instance n has is of timeline 4, opened by `by`.
+    void on_timeline_4(int n, const EpochId& by) {
+        s.report(n).timeline = Timeline(4);
+        s.report(n).timeline_opened_by = by;
+        s.report(n).history = {{Timeline(3), Lsn(1000)}};
+    }
+    // The candidate was promoted, and fenced before it was verified.
+    void promoted_and_fenced(const EpochId& by) {
+        s.fenced(2);
+        s.report(2).receiving = false;
+        on_timeline_4(2, by);
+        s.report(2).end_of_wal = Lsn(1200);
+    }
+    void halted_in_epoch_5(int n) {
+        s.report(n).receiving = false;
+        s.obeyed(n, "halt/5/receiver");
+    }
+    const Order* ordered(int n) {
+        plan = s.plan();
+        return order_to(plan, n);
+    }
+    void refused(const std::string& why) {
+        const Order* order = ordered(2);
+        ASSERT_NE(order, nullptr);
+        s.at(2).sent = SentOrder{order->id, order->incarnation, kNow - seconds(3), why};
+    }
+};
+
+// Found by simulation: nobody was on the timeline that the record named, so nobody could lead.
+TEST_F(Candidate5, GivenATimelineItOpened_WhenItIsGivenUp_ThenThatCountsAsServed_INV5) {
+    promoted_and_fenced(s.seen.record->epoch_id);
+    const auto* r = written();
+    ASSERT_NE(r, nullptr);
+    EXPECT_EQ(r->epoch, Epoch(5)) << "first it counts, then one is chosen";
+    EXPECT_EQ(r->timeline, Timeline(4));
+    EXPECT_EQ(r->timeline_opened_by, r->epoch_id);
+    EXPECT_FALSE(r->verified);
+
+    s.seen.record = *r;
+    halted_in_epoch_5(3);
+    r = written();
+    ASSERT_NE(r, nullptr);
+    EXPECT_EQ(r->holder, InstanceName("orders-2"))
+        << "orders-3 has not what clients may have written";
+    EXPECT_EQ(r->epoch, Epoch(6));
+    s.seen.record = *r;
+    ASSERT_NE(ordered(2), nullptr);
+    EXPECT_EQ(ordered(2)->kind, OrderKind::Lead);
+}
+
+TEST_F(Candidate5, GivenASlaveThatFollowedIt_WhenTheTimelineCounts_ThenTheSlaveMayLead) {
+    promoted_and_fenced(s.seen.record->epoch_id);
+    on_timeline_4(3, s.seen.record->epoch_id);
+    s.report(3).received = s.report(3).replayed = Lsn(1200);
+    s.seen.record = *written();
+    halted_in_epoch_5(3);
+    const auto* r = written();
+    ASSERT_NE(r, nullptr);
+    EXPECT_EQ(r->holder, InstanceName("orders-3"));
+}
+
+TEST_F(Candidate5, GivenItIsSilentAndClosedOut_WhenASlaveHasItsTimeline_ThenThatCountsAsServed) {
+    s.at(2).reachable = false;
+    on_timeline_4(3, s.seen.record->epoch_id);
+    s.seen.record->phase = Phase::Closing;
+    const auto* r = written();
+    ASSERT_NE(r, nullptr);
+    EXPECT_EQ(r->phase, Phase::Closing);
+    EXPECT_EQ(r->timeline, Timeline(4));
+}
+
+TEST_F(Candidate5, GivenATimelineOpenedByHand_WhenItIsGivenUp_ThenTheOldMasterGoesOn_INV5) {
+    promoted_and_fenced(EpochId());
+    const auto* r = written();
+    ASSERT_NE(r, nullptr);
+    EXPECT_EQ(r->holder, InstanceName("orders-1"));
+    EXPECT_EQ(r->timeline, Timeline(3));
+    EXPECT_EQ(r->reserved, Timeline(4)) << "its number is taken";
+}
+
+// It may have opened what nobody saw.
+TEST_F(Candidate5, GivenItWasNeverSeenPromoted_WhenAnotherIsChosen_ThenItsNumberIsNotUsedAgain) {
+    s.fenced(2);
+    s.report(2).standby = true;
+    s.report(2).receiving = false;
+    s.at(1).reachable = false;
+    s.seen.master_failed_since = kNow - seconds(5);
+    halted_in_epoch_5(3);
+    const auto* r = written();
+    ASSERT_NE(r, nullptr);
+    EXPECT_EQ(r->holder, InstanceName("orders-3"));
+    EXPECT_EQ(r->reserved, Timeline(4));
+}
+
+// Found by simulation: a refused order is no failed one, so it was asked for ever.
+TEST_F(Candidate5, GivenItRefuses_WhenPatienceIsOver_ThenItIsGivenUp) {
+    refused("there is no data to promote");
+    const Order* order = ordered(2);
+    ASSERT_NE(order, nullptr);
+    EXPECT_EQ(order->kind, OrderKind::Promote) << "asked again";
+    s.seen.epoch_since = kNow - s.policy.refusal_patience;
+    order = ordered(2);
+    ASSERT_NE(order, nullptr);
+    EXPECT_EQ(order->kind, OrderKind::Fence);
+    EXPECT_EQ(order->epoch, Epoch(5)) << "the same proof over it as over a master";
+}
+
+TEST_F(Candidate5, GivenItRefuses_WhenNobodyElseCanLead_ThenItIsAskedAgain) {
+    refused("there is no data to promote");
+    s.seen.epoch_since = kNow - seconds(60);
+    s.at(3).reachable = false;
+    const Order* order = ordered(2);
+    ASSERT_NE(order, nullptr);
+    EXPECT_EQ(order->kind, OrderKind::Promote);
+}
+
+TEST_F(Candidate5, GivenItsPostgresqlNeverStarts_WhenPatienceIsOver_ThenItIsGivenUp) {
+    s.report(2).state = PostgresState::Stopped;
+    s.report(2).in_recovery = Known::Unknown;
+    s.report(2).standby = true;
+    s.at(2).pod_ending = false;
+    s.seen.epoch_since = kNow - s.policy.start_patience;
+    const Order* order = ordered(2);
+    ASSERT_NE(order, nullptr);
+    EXPECT_EQ(order->kind, OrderKind::Fence);
+}
+
+// Found by simulation: it waited for a source that never came back, beside a slave that had all.
+TEST_F(Candidate5, GivenWalThatCantBeFetched_WhenAnotherSlaveHasIt_ThenThatOneLeads_INV5) {
+    s.seen.record->must_reach = Lsn(1000);
+    s.report(2).received = s.report(2).replayed = Lsn(400);
+    s.at(1).reachable = false;
+    s.seen.master_failed_since = kNow - seconds(60);
+    const auto rescue = ordered(2);
+    ASSERT_NE(rescue, nullptr);
+    ASSERT_TRUE(rescue->rescue.has_value());
+    s.obeyed(2, rescue->id.value, OrderState::Failed);
+    const Order* order = ordered(2);
+    ASSERT_NE(order, nullptr);
+    EXPECT_EQ(order->kind, OrderKind::Fence);
+}
+
+TEST_F(Candidate5, GivenTheOldMastersContainerIsStartedAgain_WhenItsWalIsLacked_ThenItIsAwaited) {
+    for (const int n : {2, 3}) s.report(n).received = s.report(n).replayed = Lsn(400);
+    s.at(1).reachable = false;
+    EXPECT_EQ(ordered(2), nullptr);
+    s.seen.master_failed_since = kNow - s.seen.spec.failover.rescue;
+    EXPECT_NE(ordered(2), nullptr) << "for rescueSeconds";
+    s.seen.master_failed_since = kNow;
+    s.at(1).pod = PodUid("another");
+    EXPECT_NE(ordered(2), nullptr) << "its pod does not come back";
+}
+
+}  // namespace
+}  // namespace matriarch::decide
