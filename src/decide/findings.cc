@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "decide/synchronous.h"
+#include "decide/text.h"
 
 namespace matriarch::decide {
 namespace {
@@ -17,8 +18,7 @@ void say(Plan& plan, Finding finding) {
 }
 
 bool ready(const Facts& f, const InstanceView& slave) {
-    return f.fresh(slave) && slave.report->state == PostgresState::Running &&
-           slave.report->in_recovery == Known::Yes && slave.report->receiving;
+    return runs_as_slave(f, slave) && slave.report->receiving;
 }
 
 std::string trouble_of(const Facts& f, const InstanceView& i) {
@@ -89,16 +89,10 @@ void about_parameters(const Facts& f, Plan& plan) {
         say(plan, {"ParametersApplied", true, "Applied", "all parameters are in force"});
 }
 
-std::string list(const std::vector<InstanceName>& names) {
-    std::string out;
-    for (const auto& name : names) out += (out.empty() ? "" : ", ") + name.value;
-    return out;
-}
-
 std::string waits_for(const SyncRule& rule) {
     const bool any = rule.members.size() > static_cast<std::size_t>(rule.wait_for);
     return "a commit waits for " + (any ? "any " + std::to_string(rule.wait_for) + " of " : "") +
-           list(rule.members);
+           join(rule.members);
 }
 
 // Whom commits wait for, and whether that is what the spec asks for.
@@ -120,7 +114,7 @@ void about_synchronous(const Facts& f, Plan& plan) {
         });
     if (there < rule.wait_for)
         return say(plan, {"Synchronous", false, "TooFewSlaves",
-                          "commits wait: " + std::to_string(there) + " of " + list(rule.members) +
+                          "commits wait: " + std::to_string(there) + " of " + join(rule.members) +
                               " stream, " + wanted +
                               "; bring them back, lower it, or set "
                               "spec.replication.onTooFewSlaves to degrade"});

@@ -9,11 +9,6 @@
 namespace matriarch::decide {
 namespace {
 
-// How far this instance's own copy goes.
-Lsn reach(const Report& report) {
-    return report.state == PostgresState::Running ? report.position() : report.end_of_wal;
-}
-
 // The end of all that the old master can have acknowledged, as its volume says after its end; not
 // that of a candidate which never became master.
 std::optional<Lsn> end_of_master(const Facts& f, const InstanceView* master) {
@@ -110,8 +105,7 @@ std::optional<Candidate> consider(const Facts& f, const InstanceView& instance, 
     };
     if (!f.fresh(instance)) return no("its agent does not answer");
     const Report& report = *instance.report;
-    if (report.state == PostgresState::NoData || report.state == PostgresState::Cloning ||
-        report.state == PostgresState::Broken)
+    if (!has_whole_data(report))
         return no("it has no complete data (" + std::string(to_string(report.state)) + ")");
     if (report.system_identifier != f.record->system_identifier)
         return no("its data is of another cluster");

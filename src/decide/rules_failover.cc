@@ -22,18 +22,6 @@ Verdict reopen(const Facts& f, Plan& plan) {
     return Verdict::Decided;
 }
 
-bool serves(const InstanceView& i) {
-    return i.report && i.report->state == PostgresState::Running &&
-           i.report->in_recovery == Known::No;
-}
-
-// Nothing runs, and its data is that of a master.
-bool was_master(const InstanceView& i) {
-    const bool stopped =
-        i.report->state == PostgresState::Stopped || i.report->state == PostgresState::Dead;
-    return stopped && !i.report->standby && i.report->end_of_wal.known();
-}
-
 // The one that serves in an epoch that the record knows nothing of, or, once everybody answers and
 // nobody serves, that did until its mandate ran out. Never more than one.
 const InstanceView* master_of(const Facts& f, Epoch epoch) {
@@ -43,8 +31,9 @@ const InstanceView* master_of(const Facts& f, Epoch epoch) {
         return nullptr;
     const InstanceView* found = nullptr;
     for (const auto& i : all) {
-        if (!i.report || !(nobody ? was_master(i) && i.report->epoch == epoch : serves(i)))
-            continue;
+        if (!i.report) continue;
+        const bool was = stopped_as_master(*i.report) && i.report->epoch == epoch;
+        if (!(nobody ? was : serves(i))) continue;
         if (found != nullptr) return nullptr;
         found = &i;
     }
