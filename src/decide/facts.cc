@@ -128,6 +128,17 @@ bool has_whole_data(const Report& r) {
            r.state != PostgresState::Broken;
 }
 
+bool volume_is_full(const Facts& f, const InstanceView& i) {
+    return i.report && i.report->volume_full >= f.policy.volume_full;
+}
+
+bool volume_has_room(const Report& report) {
+    constexpr std::uint64_t kPart = 20, kPlenty = 1u << 30;
+    const auto free = report.volume_free.value;
+    return report.volume_full.count() == 0 &&
+           (free >= kPlenty || free >= report.volume_size.value / kPart);
+}
+
 Lsn reach(const Report& r) {
     return r.state == PostgresState::Running ? r.position() : r.end_of_wal;
 }

@@ -52,6 +52,9 @@ bool runs_as_slave(const Facts& facts, const InstanceView& instance);
 bool stopped_as_master(const Report& report);
 // A data directory that could be started.
 bool has_whole_data(const Report& report);
+// Its volume is full, which has lasted; or has room for what a master writes for a good while.
+bool volume_is_full(const Facts& facts, const InstanceView& instance);
+bool volume_has_room(const Report& report);
 // How far the copy goes of an instance that is no running master.
 Lsn reach(const Report& report);
 

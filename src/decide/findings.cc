@@ -51,6 +51,11 @@ void about_slaves(const Facts& f, Plan& plan) {
 
 void about_master(const Facts& f, Plan& plan) {
     if (f.record && f.master_state == MasterState::Serving && f.record->phase == Phase::Serving) {
+        if (volume_is_full(f, *f.master))
+            return say(plan, {"MasterServing", false, "VolumeFull",
+                              f.record->holder.value +
+                                  ": its volume is full, writes fail: raise spec.storage.size, or "
+                                  "remove data; a slave whose volume has room takes over"});
         say(plan, {"MasterServing", true, "Serving", f.record->holder.value + " accepts writes"});
         return;
     }

@@ -50,7 +50,10 @@ bool loss_is_accepted(const Facts& f) {
     return change_requested(f) && f.seen.spec.failover.accept_data_loss;
 }
 
+// A full volume is a last resort.
 int preference(const Facts& f, const Candidate& c) {
+    constexpr int kLast = 10000;
+    if (volume_is_full(f, *c.instance)) return kLast + f.position_of(c.instance->name);
     const auto& order = f.seen.spec.failover.order;
     const int position = f.position_of(c.instance->name);
     const auto wanted = std::find_if(order.begin(), order.end(), [&](const std::string& name) {

@@ -185,6 +185,26 @@ Verdict hand_over_on_request(const Facts& f, Plan& plan) {
     return Verdict::Decided;
 }
 
+// Writes are refused where they need a new block, and PostgreSQL ends with its next WAL segment. It
+// is stopped cleanly, as on request, so that nothing is lost. Without a slave that has room it
+// stays.
+Verdict leave_full_volume(const Facts& f, Plan& plan) {
+    if (f.master_state != MasterState::Serving || !volume_is_full(f, *f.master))
+        return Verdict::Pass;
+    if (f.seen.spec.failover.mode != FailoverMode::Automatic) return Verdict::Pass;
+    const Ranking ranking = rank(f, ProofKind::ConfirmedFence);
+    if (!ranking.winner || ranking.winner->former_master ||
+        !volume_has_room(*ranking.winner->instance->report))
+        return Verdict::Pass;
+    plan.phase = "FailingOver";
+    plan.master_failed = true;
+    plan.recheck = milliseconds(500);
+    Order stop = fence(f, *f.master, true);
+    stop.heir = ranking.winner->instance->name;
+    give(f, plan, *f.master, std::move(stop), "its volume is full");
+    return Verdict::Decided;
+}
+
 Verdict replace_master(const Facts& f, Plan& plan) {
     if (f.master_state == MasterState::Serving) return Verdict::Pass;
     plan.recheck = milliseconds(500);

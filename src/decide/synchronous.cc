@@ -46,9 +46,7 @@ SyncRule assemble(const Facts& f, Names there, const Names& positions) {
 
 const StreamView* stream_of(const Facts& f, const InstanceName& slave) {
     if (f.master == nullptr || !f.fresh(*f.master)) return nullptr;
-    for (const auto& stream : f.master->report->streams)
-        if (stream.application_name == slave.value && stream.state == "streaming") return &stream;
-    return nullptr;
+    return f.master->report->stream_to(slave);
 }
 
 // Fit to be waited for: it has caught up once, and its agent would answer in an election.
