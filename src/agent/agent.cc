@@ -1,11 +1,9 @@
 #include "agent/agent.h"
 
-#include <unistd.h>
-
 #include <algorithm>
-#include <cstdio>
 #include <utility>
 
+#include "agent/memory.h"
 #include "base/mutant.h"
 #include "telemetry/log.h"
 
@@ -15,16 +13,6 @@ namespace {
 namespace log = telemetry::log;
 
 constexpr int kStepLimit = 16;  // a decision leads to another at most so often at one moment
-
-Bytes resident_memory() {
-    long total = 0, resident = 0;
-    if (FILE* file = fopen("/proc/self/statm", "re")) {
-        if (fscanf(file, "%ld %ld", &total, &resident) != 2) resident = 0;
-        fclose(file);
-    }
-    return Bytes(static_cast<std::uint64_t>(resident) *
-                 static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE)));
-}
 
 }  // namespace
 
@@ -72,7 +60,7 @@ void Agent::begin() {
     // A cluster of one needs nobody's word to go on.
     if (state_.goal && makes_master(state_.goal->kind) && mandate_.alone()) start_by_itself();
     main_job_ = begin_job(InspectJob{});
-    v_.job = Job(InspectJob{}).index();
+    v_.job = job_index<InspectJob>();
     publish();
 }
 
@@ -217,8 +205,7 @@ bool Agent::apply(const Action& action) {
         case Kind::StoreFence:
             return store_fence(action.epoch);
         case Kind::CancelJob:
-            instance_.cancel(main_job_);
-            return false;
+            return cancel_job();
         case Kind::Begin:
             break;
     }
@@ -233,6 +220,17 @@ bool Agent::apply(const Action& action) {
         initialize->config = *state_.config;
     v_.job = job.index();
     main_job_ = begin_job(std::move(job));
+    return true;
+}
+
+// True: it is over at once.
+bool Agent::cancel_job() {
+    instance_.cancel(main_job_);
+    if (v_.job != job_index<AskUpstreamJob>()) return false;
+    // A question changes nothing, so nobody waits for its answer, which may take seconds.
+    main_job_ = 0;
+    v_.job.reset();
+    job_text_.clear();
     return true;
 }
 
@@ -314,42 +312,32 @@ std::optional<Upstream> Agent::streams_from() const {
     return streams && goal_ ? goal_->order.upstream : std::nullopt;
 }
 
+// If not, the next step is not later than that.
+bool Agent::is_due(TimePoint due) {
+    if (clock_.now() >= due) return true;
+    wake_ = std::min(wake_, due);
+    return false;
+}
+
 // What a running server needs now and then, beside the goal.
 void Agent::upkeep() {
     if (v_.run != Run::Up || !v_.server || !state_.config || v_.ending) return;
-    const TimePoint now = clock_.now();
     const bool master = !v_.server->in_recovery && v_.role == Role::Master;
-    if (master && !v_.reconciled && !reconciling_ && !v_.server->read_only_default) {
-        if (now >= reconcile_due_)
-            reconciling_ = SideJob{begin_job(ReconcileJob{*state_.config}), state_.config->hash()};
-        else
-            wake_ = std::min(wake_, reconcile_due_);
+    if (master && !v_.reconciled && !reconciling_ && !v_.server->read_only_default &&
+        is_due(reconcile_due_))
+        reconciling_ = SideJob{begin_job(ReconcileJob{*state_.config}), state_.config->hash()};
+    if (master && checkpoint_due_ && !checkpoint_ && is_due(*checkpoint_due_)) {
+        checkpoint_due_.reset();
+        checkpoint_ = SideJob{begin_job(CheckpointJob{}), ""};
     }
-    if (master && checkpoint_due_ && !checkpoint_) {
-        if (now >= *checkpoint_due_) {
-            checkpoint_due_.reset();
-            checkpoint_ = SideJob{begin_job(CheckpointJob{}), ""};
-        } else {
-            wake_ = std::min(wake_, *checkpoint_due_);
-        }
-    }
-    if (!slots_ && !v_.promoting) {
-        if (now >= slots_due_)
-            slots_ = SideJob{begin_job(SlotsJob{state_.config->slots, streams_from()}), ""};
-        else
-            wake_ = std::min(wake_, slots_due_);
-    }
+    if (!slots_ && !v_.promoting && is_due(slots_due_))
+        slots_ = SideJob{begin_job(SlotsJob{state_.config->slots, streams_from()}), ""};
     if (!v_.server->in_recovery) v_.promoting = false;
 }
 
 // Also while nothing runs: a full volume may be the reason.
 void Agent::measure() {
-    const TimePoint now = clock_.now();
-    if (measuring_ || v_.ending) return;
-    if (now < measure_due_) {
-        wake_ = std::min(wake_, measure_due_);
-        return;
-    }
+    if (measuring_ || v_.ending || !is_due(measure_due_)) return;
     memory_ = resident_memory();
     measuring_ = SideJob{begin_job(MeasureJob{}), ""};
 }
@@ -382,7 +370,7 @@ void Agent::end_as_master() {
     if (!linger_until_) {
         linger_until_ = clock_.now() + settings_.linger;
         if (!v_.job) {
-            v_.job = Job(InspectJob{}).index();
+            v_.job = job_index<InspectJob>();
             main_job_ = begin_job(InspectJob{last_flush_, true});
         }
     }

@@ -123,6 +123,7 @@ class Agent {
     void look_at_stop();
     bool apply(const Action& action);
     bool start(Role role);
+    bool cancel_job();
     bool write_configuration();
     bool store_fence(Epoch epoch);
     void upkeep();
@@ -130,8 +131,10 @@ class Agent {
     void end_as_master();
     void note_failure(const std::string& message);
     void measure();
+    void take_volume(const VolumeFacts& facts);
     void note_rejoined(RejoinedBy way, Bytes diverged);
     JobId begin_job(Job job);
+    bool is_due(TimePoint due);
     postgres::ServerConfig wanted_server(std::optional<Role> starts_as) const;
     ConfigFiles render(const postgres::ServerConfig& server) const;
     void wrote(postgres::ServerConfig server);
@@ -204,6 +207,7 @@ class Agent {
     std::optional<SideJob> measuring_;
     TimePoint measure_due_;
     VolumeFacts volume_;
+    std::optional<TimePoint> full_since_;
     Bytes memory_;  // our own
     std::vector<ParameterTrouble> parameter_troubles_;
     TimePoint slots_due_, reconcile_due_;

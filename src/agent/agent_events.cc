@@ -20,6 +20,7 @@ constexpr Duration kAllHaveLoaded = milliseconds(100);
 // source. The clients that waited for the new master go first.
 constexpr Duration kCheckpointAfter = seconds(1);
 constexpr Duration kMeasureEvery = seconds(5);
+constexpr Duration kMeasureFull = seconds(1);  // while it is full
 
 }  // namespace
 
@@ -151,11 +152,23 @@ void Agent::on_event(JobEnded& event) {
         measuring_.reset();
         measure_due_ = clock_.now() + kMeasureEvery;
         if (const auto* facts = event.output ? std::get_if<VolumeFacts>(&*event.output) : nullptr)
-            volume_ = *facts;
+            take_volume(*facts);
     } else if (is(checkpoint_)) {
         checkpoint_.reset();
         if (!event.output) log::warn("checkpoint", event.output.error());
     }
+}
+
+void Agent::take_volume(const VolumeFacts& facts) {
+    volume_ = facts;
+    const int segment = state_.config ? state_.config->wal_segment_size_mb : 16;
+    const bool full =
+        volume_.size.value > 0 && volume_.free.value < static_cast<std::uint64_t>(segment) << 20;
+    if (!full)
+        full_since_.reset();
+    else if (!full_since_)
+        full_since_ = clock_.now();
+    measure_due_ = clock_.now() + (full ? kMeasureFull : kMeasureEvery);
 }
 
 void Agent::main_job_ended(JobEnded& event) {
@@ -172,9 +185,9 @@ void Agent::main_job_ended(JobEnded& event) {
         }
         if (changed_volume) v_.data_fresh = false;
         // A stop without one takes longer, that is all.
-        if (kind == Job(CheckpointJob{}).index()) v_.checkpointed = true;
+        if (kind == job_index<CheckpointJob>()) v_.checkpointed = true;
         // An end that can't be searched for must not hold up a fence.
-        if (kind == Job(InspectJob{}).index()) {
+        if (kind == job_index<InspectJob>()) {
             v_.data_fresh = true;
             v_.data.end_searched = true;
             v_.data.kind = DataFacts::Kind::Broken;
@@ -202,7 +215,7 @@ void Agent::main_job_ended(JobEnded& event) {
         return;
     }
     v_.failures = 0;
-    if (kind == Job(CheckpointJob{}).index()) v_.checkpointed = true;
+    if (kind == job_index<CheckpointJob>()) v_.checkpointed = true;
     v_.last_failure.clear();
     if (auto* upstream = std::get_if<postgres::UpstreamFacts>(&output))
         return take_upstream(*upstream);
@@ -218,14 +231,14 @@ void Agent::main_job_ended(JobEnded& event) {
         (void)save(std::move(next), "whose data it is");
     }
     const auto* diverged = std::get_if<Bytes>(&output);
-    if (kind == Job(CloneJob{}).index()) {
+    if (kind == job_index<CloneJob>()) {
         v_.recloned = v_.failed_starts > 0;
         // In place of a rewind that was cut: what that had counted stays true.
         note_rejoined(diverged ? RejoinedBy::Rewind : RejoinedBy::Clone,
                       diverged ? *diverged : Bytes(0));
     }
     if (const auto* end = std::get_if<Lsn>(&output)) v_.rescued = *end;
-    if (diverged && kind == Job(RewindJob{}).index()) {
+    if (diverged && kind == job_index<RewindJob>()) {
         v_.rewound = *diverged;
         note_rejoined(RejoinedBy::Rewind, *diverged);
     }

@@ -140,8 +140,8 @@ void Agent::set_goal(const Order& order) {
     if (same) return;
     const bool same_upstream = goal_ && goal_->order.upstream == order.upstream;
     if (v_.job && !same_upstream &&
-        (*v_.job == Job(CloneJob{}).index() || *v_.job == Job(AskUpstreamJob{}).index()))
-        instance_.cancel(main_job_);
+        (*v_.job == job_index<CloneJob>() || *v_.job == job_index<AskUpstreamJob>()))
+        cancel_job();
     goal_ = Goal{order, clock_.now()};
     if (order.kind == OrderKind::Follow) followed_ = order;
     progress_.state = OrderState::Working;

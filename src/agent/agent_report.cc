@@ -22,6 +22,7 @@ Report essence(Report r) {
     for (auto& slot : r.slots) slot.restart = Lsn();
     r.frozen = milliseconds(r.frozen >= kFrozenIsNews);
     r.disk_stalled = milliseconds(r.disk_stalled >= kStallIsNews);
+    r.volume_full = milliseconds(r.volume_full >= kFullIsNews);
     // Clone progress counts megabytes.
     if (r.order.state == OrderState::Working) r.order.message.clear();
     return r;
@@ -62,6 +63,7 @@ void Agent::fill_vitals(Report& r) const {
                                      : milliseconds(0);
     };
     r.disk_stalled = age(instance_.disk_stalled_since());
+    r.volume_full = age(full_since_);
     if (v_.run != Run::Off) r.frozen = age(silent_since_);
 }
 
@@ -74,6 +76,7 @@ void Agent::watch_vitals() {
     };
     news_at(silent_since_, kFrozenIsNews);
     if (as_master()) news_at(instance_.disk_stalled_since(), kStallIsNews);
+    news_at(full_since_, kFullIsNews);
 }
 
 void Agent::fill_server(Report& r) const {

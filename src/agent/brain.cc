@@ -21,11 +21,6 @@ constexpr int kStartsBeforeClone = 4;             // a slave's data that fails s
 constexpr Duration kPromoteAgain = seconds(5);
 constexpr Duration kCheckpointPause = milliseconds(300);
 
-template <class T>
-constexpr std::size_t job_index() {
-    return Job(T{}).index();
-}
-
 std::vector<Timeline> lineage(const postgres::Position& position) {
     std::vector<Timeline> out{position.timeline};
     for (const auto& entry : position.history) out.push_back(entry.timeline);

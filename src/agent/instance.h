@@ -84,6 +84,11 @@ struct MeasureJob {};  // the volume
 using Job = std::variant<InspectJob, InitializeJob, AskUpstreamJob, CloneJob, RewindJob, RescueJob,
                          ValidateJob, ReconcileJob, SlotsJob, CheckpointJob, MeasureJob>;
 std::string_view name_of(const Job& job);
+// Which kind of job: what Job::index() answers.
+template <class T>
+constexpr std::size_t job_index() {
+    return Job(T{}).index();
+}
 
 struct VolumeFacts {
     Bytes size, free, wal;

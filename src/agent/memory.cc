@@ -2,6 +2,7 @@
 
 #include <malloc.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <cstdio>
 #include <cstring>
@@ -27,6 +28,16 @@ void release_start_up_pages() {
         madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
     }
     fclose(maps);
+}
+
+Bytes resident_memory() {
+    long total = 0, resident = 0;
+    if (FILE* file = fopen("/proc/self/statm", "re")) {
+        if (fscanf(file, "%ld %ld", &total, &resident) != 2) resident = 0;
+        fclose(file);
+    }
+    return Bytes(static_cast<std::uint64_t>(resident) *
+                 static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE)));
 }
 
 }  // namespace matriarch::agent

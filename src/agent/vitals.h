@@ -28,6 +28,8 @@ inline constexpr Duration kFrozenIsNews = milliseconds(1500);
 // Cloud disks pause for a second now and then; one that completes nothing for longer holds up
 // commits, and most clients give up after some seconds.
 inline constexpr Duration kStallIsNews = milliseconds(1500);
+// A query's temporary files may fill a volume for a moment; they go when it fails.
+inline constexpr Duration kFullIsNews = seconds(3);
 
 class KnockWatch {
   public:

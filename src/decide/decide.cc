@@ -24,6 +24,7 @@ constexpr NamedRule kRules[] = {
     {"finish_promotion", finish_promotion},
     {"wait_for_expiry", wait_for_expiry},
     {"hand_over_on_request", hand_over_on_request},
+    {"leave_full_volume", leave_full_volume},
     {"replace_master", replace_master},
     {"note_foreign_timelines", note_foreign_timelines},
     {"keep_members", keep_members},

@@ -23,6 +23,7 @@ struct Policy {
         seconds(2);  // receivers ask a silent master after 1.5 s (postgres/conf)
     Duration frozen = milliseconds(1500);        // a postmaster that takes no connection so long
     Duration disk_stalled = milliseconds(1500);  // a volume that takes no write so long
+    Duration volume_full = seconds(3);           // a volume without room so long
     Duration down_after = seconds(10);      // a slave silent for so long leaves the candidate set
     Duration stream_patience = seconds(3);  // commits wait so long for a slave that does not stream
     // Percent of a volume: so little free, or so much taken by WAL, is told before it hurts. Slots

@@ -108,6 +108,41 @@ bool Facts::excluded(const InstanceName& instance) const {
     return std::find(names.begin(), names.end(), instance.value) != names.end();
 }
 
+bool serves(const InstanceView& i) {
+    return i.report && i.report->state == PostgresState::Running &&
+           i.report->in_recovery == Known::No;
+}
+
+bool runs_as_slave(const Facts& f, const InstanceView& i) {
+    return f.fresh(i) && i.report->state == PostgresState::Running &&
+           i.report->in_recovery == Known::Yes;
+}
+
+bool stopped_as_master(const Report& r) {
+    const bool stopped = r.state == PostgresState::Stopped || r.state == PostgresState::Dead;
+    return stopped && !r.standby && r.end_of_wal.known();
+}
+
+bool has_whole_data(const Report& r) {
+    return r.state != PostgresState::NoData && r.state != PostgresState::Cloning &&
+           r.state != PostgresState::Broken;
+}
+
+bool volume_is_full(const Facts& f, const InstanceView& i) {
+    return i.report && i.report->volume_full >= f.policy.volume_full;
+}
+
+bool volume_has_room(const Report& report) {
+    constexpr std::uint64_t kPart = 20, kPlenty = 1u << 30;
+    const auto free = report.volume_free.value;
+    return report.volume_full.count() == 0 &&
+           (free >= kPlenty || free >= report.volume_size.value / kPart);
+}
+
+Lsn reach(const Report& r) {
+    return r.state == PostgresState::Running ? r.position() : r.end_of_wal;
+}
+
 bool Facts::holds_record(const InstanceView& instance) const {
     return record != nullptr && instance.name == record->holder &&
            instance.pod == record->holder_pod;

@@ -44,4 +44,18 @@ struct Facts {
     bool excluded(const InstanceName& instance) const;      // by spec.failover.exclude
 };
 
+// It accepts writes, or would, as far as its report says.
+bool serves(const InstanceView& instance);
+// Its agent answers, and its PostgreSQL runs in recovery.
+bool runs_as_slave(const Facts& facts, const InstanceView& instance);
+// Nothing runs, and the data is that of a master, whose WAL is known to its end.
+bool stopped_as_master(const Report& report);
+// A data directory that could be started.
+bool has_whole_data(const Report& report);
+// Its volume is full, which has lasted; or has room for what a master writes for a good while.
+bool volume_is_full(const Facts& facts, const InstanceView& instance);
+bool volume_has_room(const Report& report);
+// How far the copy goes of an instance that is no running master.
+Lsn reach(const Report& report);
+
 }  // namespace matriarch::decide

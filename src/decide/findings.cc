@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "decide/synchronous.h"
+#include "decide/text.h"
 
 namespace matriarch::decide {
 namespace {
@@ -17,8 +18,7 @@ void say(Plan& plan, Finding finding) {
 }
 
 bool ready(const Facts& f, const InstanceView& slave) {
-    return f.fresh(slave) && slave.report->state == PostgresState::Running &&
-           slave.report->in_recovery == Known::Yes && slave.report->receiving;
+    return runs_as_slave(f, slave) && slave.report->receiving;
 }
 
 std::string trouble_of(const Facts& f, const InstanceView& i) {
@@ -51,6 +51,11 @@ void about_slaves(const Facts& f, Plan& plan) {
 
 void about_master(const Facts& f, Plan& plan) {
     if (f.record && f.master_state == MasterState::Serving && f.record->phase == Phase::Serving) {
+        if (volume_is_full(f, *f.master))
+            return say(plan, {"MasterServing", false, "VolumeFull",
+                              f.record->holder.value +
+                                  ": its volume is full, writes fail: raise spec.storage.size, or "
+                                  "remove data; a slave whose volume has room takes over"});
         say(plan, {"MasterServing", true, "Serving", f.record->holder.value + " accepts writes"});
         return;
     }
@@ -89,16 +94,10 @@ void about_parameters(const Facts& f, Plan& plan) {
         say(plan, {"ParametersApplied", true, "Applied", "all parameters are in force"});
 }
 
-std::string list(const std::vector<InstanceName>& names) {
-    std::string out;
-    for (const auto& name : names) out += (out.empty() ? "" : ", ") + name.value;
-    return out;
-}
-
 std::string waits_for(const SyncRule& rule) {
     const bool any = rule.members.size() > static_cast<std::size_t>(rule.wait_for);
     return "a commit waits for " + (any ? "any " + std::to_string(rule.wait_for) + " of " : "") +
-           list(rule.members);
+           join(rule.members);
 }
 
 // Whom commits wait for, and whether that is what the spec asks for.
@@ -120,7 +119,7 @@ void about_synchronous(const Facts& f, Plan& plan) {
         });
     if (there < rule.wait_for)
         return say(plan, {"Synchronous", false, "TooFewSlaves",
-                          "commits wait: " + std::to_string(there) + " of " + list(rule.members) +
+                          "commits wait: " + std::to_string(there) + " of " + join(rule.members) +
                               " stream, " + wanted +
                               "; bring them back, lower it, or set "
                               "spec.replication.onTooFewSlaves to degrade"});

@@ -1,5 +1,6 @@
 // Where reads go, and which settings of the routing make no sense.
 #include "decide/findings.h"
+#include "decide/text.h"
 
 namespace matriarch::decide {
 namespace {
@@ -32,30 +33,23 @@ std::string where_instead(const Facts& f) {
                                     : "reads go nowhere until there is a master: ";
 }
 
-std::string joined(const std::vector<std::string>& texts) {
-    std::string out;
-    for (const auto& text : texts) out += (out.empty() ? "" : "; ") + text;
-    return out;
-}
-
 }  // namespace
 
 std::optional<Finding> about_reads(const Facts& f) {
     const auto& routing = f.seen.spec.routing;
     const std::string type = "ReadsRouted";
     if (!routing.ignored.empty())
-        return Finding{type, false, "SettingsIgnored", joined(routing.ignored)};
+        return Finding{type, false, "SettingsIgnored", join(routing.ignored)};
     if (!f.seen.published || f.seen.published->slaves.empty()) return {};
     std::vector<std::string> out;
     for (const auto& slave : f.seen.published->slaves)
         if (!takes_reads(slave))
             out.push_back(slave.instance.value + ": " + why_not(slave, routing));
     const auto all = f.seen.published->slaves.size();
-    if (out.size() == all)
-        return Finding{type, false, "NoSlaveFit", where_instead(f) + joined(out)};
+    if (out.size() == all) return Finding{type, false, "NoSlaveFit", where_instead(f) + join(out)};
     return Finding{type, true, out.empty() ? "ToAllSlaves" : "ToSomeSlaves",
                    "reads go to " + std::to_string(all - out.size()) + " of " +
-                       std::to_string(all) + " slaves" + (out.empty() ? "" : "; " + joined(out))};
+                       std::to_string(all) + " slaves" + (out.empty() ? "" : "; " + join(out))};
 }
 
 }  // namespace matriarch::decide

@@ -3,6 +3,7 @@
 #include <array>
 
 #include "decide/findings.h"
+#include "decide/text.h"
 
 namespace matriarch::decide {
 namespace {
@@ -57,23 +58,17 @@ std::string wal_text(const Facts& f, const InstanceView& i) {
            " % of its volume of " + size_text(r.volume_size) + greatest_slot(f, r);
 }
 
-bool has_data(const Report& report) {
-    return report.state != PostgresState::NoData && report.state != PostgresState::Cloning &&
-           report.state != PostgresState::Broken;
-}
-
-// How far the data of an instance goes.
-Lsn reach(const Report& report) {
-    if (report.state != PostgresState::Running) return report.end_of_wal;
-    return report.in_recovery == Known::No ? report.flushed : report.position();
+// Of a running master what it has on disk.
+Lsn end_of(const InstanceView& i) {
+    return serves(i) ? i.report->flushed : reach(*i.report);
 }
 
 // A copy from which the cluster could go on within spec.failover.maxLag.
 bool is_copy(const Facts& f, const InstanceView& i, Lsn newest) {
-    if (!f.fresh(i) || !has_data(*i.report)) return false;
+    if (!f.fresh(i) || !has_whole_data(*i.report)) return false;
     const Report& r = *i.report;
     return r.system_identifier == f.record->system_identifier && r.timeline == f.record->timeline &&
-           distance(reach(r), newest) <= f.seen.spec.failover.max_lag;
+           distance(end_of(i), newest) <= f.seen.spec.failover.max_lag;
 }
 
 bool is_new(const InstanceView& i) {
@@ -105,15 +100,15 @@ std::optional<Finding> about_copies(const Facts& f) {
     Lsn newest;
     for (const auto& i : f.seen.instances)
         if (f.fresh(i) && i.report->timeline == f.record->timeline)
-            newest = std::max(newest, reach(*i.report));
+            newest = std::max(newest, end_of(i));
     std::vector<const InstanceView*> copies;
-    std::string others;
+    std::vector<InstanceName> others;
     for (const auto& i : f.seen.instances) {
         if (!f.member(i.name)) continue;
         if (is_copy(f, i, newest))
             copies.push_back(&i);
         else
-            others += (others.empty() ? "" : ", ") + i.name.value;
+            others.push_back(i.name);
         // The first slaves of a new cluster are being made: nothing was there to lose.
         if (f.record->epoch == Epoch(1) && is_new(i)) return {};
     }
@@ -129,7 +124,7 @@ std::optional<Finding> about_copies(const Facts& f) {
     return Finding{type, false, failing ? "LastCopyInDanger" : "LastCopy",
                    last.name.value + " has the only copy of the newest data" +
                        (failing ? ", and its volume is full or fails" : "") + ": bring back " +
-                       others + ", and remove neither its pod nor its volume"};
+                       join(others) + ", and remove neither its pod nor its volume"};
 }
 
 }  // namespace matriarch::decide

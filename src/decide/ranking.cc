@@ -9,11 +9,6 @@
 namespace matriarch::decide {
 namespace {
 
-// How far this instance's own copy goes.
-Lsn reach(const Report& report) {
-    return report.state == PostgresState::Running ? report.position() : report.end_of_wal;
-}
-
 // The end of all that the old master can have acknowledged, as its volume says after its end; not
 // that of a candidate which never became master.
 std::optional<Lsn> end_of_master(const Facts& f, const InstanceView* master) {
@@ -55,7 +50,10 @@ bool loss_is_accepted(const Facts& f) {
     return change_requested(f) && f.seen.spec.failover.accept_data_loss;
 }
 
+// A full volume is a last resort.
 int preference(const Facts& f, const Candidate& c) {
+    constexpr int kLast = 10000;
+    if (volume_is_full(f, *c.instance)) return kLast + f.position_of(c.instance->name);
     const auto& order = f.seen.spec.failover.order;
     const int position = f.position_of(c.instance->name);
     const auto wanted = std::find_if(order.begin(), order.end(), [&](const std::string& name) {
@@ -110,8 +108,7 @@ std::optional<Candidate> consider(const Facts& f, const InstanceView& instance, 
     };
     if (!f.fresh(instance)) return no("its agent does not answer");
     const Report& report = *instance.report;
-    if (report.state == PostgresState::NoData || report.state == PostgresState::Cloning ||
-        report.state == PostgresState::Broken)
+    if (!has_whole_data(report))
         return no("it has no complete data (" + std::string(to_string(report.state)) + ")");
     if (report.system_identifier != f.record->system_identifier)
         return no("its data is of another cluster");

@@ -3,12 +3,18 @@
 #include <algorithm>
 
 #include "base/mutant.h"
+#include "decide/mandate.h"
 
 namespace matriarch::decide {
 namespace {
 
-constexpr Duration kPace = seconds(1);                // between two writes but for a new master
-constexpr Duration kStaleRoute = milliseconds(1500);  // a dead master stays published no longer
+constexpr Duration kPace = seconds(1);        // between two writes but for a new master
+constexpr Duration kStaleRoute = seconds(3);  // a dead master stays published no longer
+// kube-proxy begins no change within a second after it applied another. An answer that would be
+// replaced so soon is not given: it would hold up the one that ends the outage.
+constexpr Duration kProxyPause = milliseconds(1200);
+// A failover that takes longer no longer excuses old answers about slaves.
+constexpr Duration kLongFailover = seconds(10);
 // Steps so coarse that a healthy slave's lag never changes what is published.
 constexpr milliseconds kLagStep(500);
 constexpr std::uint64_t kLagStepBytes = 1u << 20;
@@ -56,7 +62,11 @@ std::optional<MasterRoute> master_route(const Facts& f) {
         return MasterRoute{f.master->name, f.master->pod, f.master->host, f.master->address, 5432};
     if (mutant("publish_before_verify") && f.record->phase == Phase::Promoting && f.master)
         return MasterRoute{f.master->name, f.master->pod, f.master->host, f.master->address, 5432};
-    if (f.record->phase == Phase::Closing) return {};  // nobody, until an expiry is proved
+    if (f.record->phase == Phase::Closing) {  // nobody, until an expiry is proved
+        const auto over = mandate_is_over(f);
+        const bool soon = over && *over - f.now < kProxyPause && f.now - *over < kProxyPause;
+        return soon && f.seen.published ? f.seen.published->master : std::nullopt;
+    }
     // Not now. One publication beats two (kube-proxy applies one change a second), so the old
     // answer stays for the moment that a failover takes; its address refuses connections.
     const bool brief =
@@ -171,7 +181,9 @@ void compare_routes(const Facts& f, Plan& plan) {
             return;  // the new epoch is published when its master is verified
         }
         // Slaves that stand still for a failover are no news.
-        if (plan.master_failed && wanted.master == published->master) return;
+        const auto& failed = f.seen.master_failed_since;
+        const bool brief = !failed || f.now - *failed < kLongFailover;
+        if (plan.master_failed && brief && wanted.master == published->master) return;
         const Duration since = f.now - f.seen.published_at;
         const bool urgent = published->epoch != wanted.epoch || published->master != wanted.master;
         if (!urgent && since < kPace) {

@@ -34,7 +34,8 @@ Verdict obey_higher_epochs(const Facts&, Plan&);  // somebody knows more than th
 Verdict respect_pause(const Facts&, Plan&);
 Verdict wait_for_expiry(const Facts&, Plan&);  // phase closing
 Verdict hand_over_on_request(const Facts&, Plan&);
-Verdict replace_master(const Facts&, Plan&);  // the master can't serve
+Verdict leave_full_volume(const Facts&, Plan&);  // the master's, while a slave's has room
+Verdict replace_master(const Facts&, Plan&);     // the master can't serve
 
 // rules_promotion.cc: the recorded candidate becomes master, or is given up.
 Verdict finish_promotion(const Facts&, Plan&);  // phase promoting

@@ -22,18 +22,6 @@ Verdict reopen(const Facts& f, Plan& plan) {
     return Verdict::Decided;
 }
 
-bool serves(const InstanceView& i) {
-    return i.report && i.report->state == PostgresState::Running &&
-           i.report->in_recovery == Known::No;
-}
-
-// Nothing runs, and its data is that of a master.
-bool was_master(const InstanceView& i) {
-    const bool stopped =
-        i.report->state == PostgresState::Stopped || i.report->state == PostgresState::Dead;
-    return stopped && !i.report->standby && i.report->end_of_wal.known();
-}
-
 // The one that serves in an epoch that the record knows nothing of, or, once everybody answers and
 // nobody serves, that did until its mandate ran out. Never more than one.
 const InstanceView* master_of(const Facts& f, Epoch epoch) {
@@ -43,8 +31,9 @@ const InstanceView* master_of(const Facts& f, Epoch epoch) {
         return nullptr;
     const InstanceView* found = nullptr;
     for (const auto& i : all) {
-        if (!i.report || !(nobody ? was_master(i) && i.report->epoch == epoch : serves(i)))
-            continue;
+        if (!i.report) continue;
+        const bool was = stopped_as_master(*i.report) && i.report->epoch == epoch;
+        if (!(nobody ? was : serves(i))) continue;
         if (found != nullptr) return nullptr;
         found = &i;
     }
@@ -193,6 +182,26 @@ Verdict hand_over_on_request(const Facts& f, Plan& plan) {
     Order stop = fence(f, *f.master, true);
     stop.heir = target->name;
     give(f, plan, *f.master, std::move(stop), "request " + failover.request_id);
+    return Verdict::Decided;
+}
+
+// Writes are refused where they need a new block, and PostgreSQL ends with its next WAL segment. It
+// is stopped cleanly, as on request, so that nothing is lost. Without a slave that has room it
+// stays.
+Verdict leave_full_volume(const Facts& f, Plan& plan) {
+    if (f.master_state != MasterState::Serving || !volume_is_full(f, *f.master))
+        return Verdict::Pass;
+    if (f.seen.spec.failover.mode != FailoverMode::Automatic) return Verdict::Pass;
+    const Ranking ranking = rank(f, ProofKind::ConfirmedFence);
+    if (!ranking.winner || ranking.winner->former_master ||
+        !volume_has_room(*ranking.winner->instance->report))
+        return Verdict::Pass;
+    plan.phase = "FailingOver";
+    plan.master_failed = true;
+    plan.recheck = milliseconds(500);
+    Order stop = fence(f, *f.master, true);
+    stop.heir = ranking.winner->instance->name;
+    give(f, plan, *f.master, std::move(stop), "its volume is full");
     return Verdict::Decided;
 }
 

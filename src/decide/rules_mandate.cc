@@ -9,9 +9,7 @@ namespace matriarch::decide {
 namespace {
 
 bool follows_the_master(const Facts& f, const InstanceView& i) {
-    return f.fresh(i) && i.report->state == PostgresState::Running &&
-           i.report->in_recovery == Known::Yes && i.report->receiving &&
-           i.report->upstream == f.record->holder &&
+    return runs_as_slave(f, i) && i.report->receiving && i.report->upstream == f.record->holder &&
            i.report->system_identifier == f.record->system_identifier;
 }
 

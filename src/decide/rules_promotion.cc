@@ -85,9 +85,8 @@ const InstanceView* former_with_more(const Facts& f, Lsn reached) {
     if (former == nullptr || former == f.master || !f.fresh(*former) || former->pod_ending)
         return {};
     const Report& r = *former->report;
-    const bool stopped = r.state == PostgresState::Stopped || r.state == PostgresState::Dead;
-    const bool masters = stopped && !r.standby && r.end_of_wal.known() && r.fence_confirmed &&
-                         r.fenced.value + 1 == f.record->epoch.value;
+    const bool masters =
+        stopped_as_master(r) && r.fence_confirmed && r.fenced.value + 1 == f.record->epoch.value;
     const bool same =
         r.system_identifier == f.record->system_identifier && r.timeline == f.record->timeline;
     return masters && same && r.end_of_wal > reached ? former : nullptr;

@@ -14,16 +14,6 @@ bool has_data(const InstanceView& instance) {
            instance.report->state != PostgresState::Cloning;
 }
 
-bool serves_as_master(const InstanceView& instance) {
-    return instance.report && instance.report->state == PostgresState::Running &&
-           instance.report->in_recovery == Known::No;
-}
-
-Lsn reach(const Report& report) {
-    if (report.state != PostgresState::Running) return report.end_of_wal;
-    return report.in_recovery == Known::No ? report.written : report.position();
-}
-
 AuthorityRecord new_record(const Facts& f, const InstanceView& holder) {
     AuthorityRecord r;
     r.holder = holder.name;
@@ -59,7 +49,7 @@ void create_missing(const Facts& f, Plan& plan) {
 bool restore_record(const Facts& f, Plan& plan) {
     const InstanceView* master = nullptr;
     for (const auto& i : f.seen.instances) {
-        if (!serves_as_master(i)) continue;
+        if (!serves(i)) continue;
         if (master != nullptr) return false;  // two: understand nothing, touch nothing
         master = &i;
     }
@@ -167,8 +157,7 @@ Verdict found_or_adopt(const Facts& f, Plan& plan) {
     plan.phase = "Adopting";
     if (restore_record(f, plan)) return Verdict::Decided;
     for (const auto& i : all) {
-        if (f.fresh(i) && !serves_as_master(i) && i.report->state != PostgresState::Starting)
-            continue;
+        if (f.fresh(i) && !serves(i) && i.report->state != PostgresState::Starting) continue;
         plan.findings.push_back({"Ready", false, "WaitingForVolumes",
                                  "waits for the report of " + i.name.value +
                                      ": every volume must be seen before one may lead"});

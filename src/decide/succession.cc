@@ -6,15 +6,10 @@
 #include "decide/orders.h"
 #include "decide/ranking.h"
 #include "decide/synchronous.h"
+#include "decide/text.h"
 
 namespace matriarch::decide {
 namespace {
-
-std::string join(const std::vector<std::string>& parts) {
-    std::string out;
-    for (const auto& part : parts) out += (out.empty() ? "" : "; ") + part;
-    return out;
-}
 
 // "None" needs proof: the end of the old master's WAL as its fence found it.
 std::optional<Bytes> loss_of(const Facts& f, const Candidate& winner) {
@@ -84,11 +79,6 @@ void withhold_promises(const Facts& f, Plan& plan) {
 
 }  // namespace
 
-bool runs_as_slave(const Facts& f, const InstanceView& i) {
-    return f.fresh(i) && i.report->state == PostgresState::Running &&
-           i.report->in_recovery == Known::Yes;
-}
-
 bool may_take_over(const Facts& f, const InstanceView& i) {
     return f.member(i.name) && runs_as_slave(f, i) &&
            i.report->system_identifier == f.record->system_identifier &&
@@ -123,8 +113,7 @@ bool receivers_are_down(const Facts& f, Plan& plan) {
 
 // Words for a target that is no slave of this cluster.
 std::string no_such_target(const Facts& f) {
-    std::string names;
-    for (const auto& name : f.record->positions) names += (names.empty() ? "" : ", ") + name.value;
+    const std::string names = join(f.record->positions);
     return f.seen.spec.failover.target + ": is no slave of this cluster, whose slaves are " +
            (names.empty() ? "none" : names) + " (slave1 to slave" +
            std::to_string(f.record->positions.size()) + ")";

@@ -13,7 +13,6 @@
 
 namespace matriarch::decide {
 
-bool runs_as_slave(const Facts& facts, const InstanceView& instance);
 // A member that runs as slave on the newest timeline.
 bool may_take_over(const Facts& facts, const InstanceView& instance);
 bool has_successor(const Facts& facts);

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/mutant.h"
+#include "decide/text.h"
 
 namespace matriarch::decide {
 namespace {
@@ -45,9 +46,7 @@ SyncRule assemble(const Facts& f, Names there, const Names& positions) {
 
 const StreamView* stream_of(const Facts& f, const InstanceName& slave) {
     if (f.master == nullptr || !f.fresh(*f.master)) return nullptr;
-    for (const auto& stream : f.master->report->streams)
-        if (stream.application_name == slave.value && stream.state == "streaming") return &stream;
-    return nullptr;
+    return f.master->report->stream_to(slave);
 }
 
 // Fit to be waited for: it has caught up once, and its agent would answer in an election.
@@ -71,14 +70,7 @@ bool ends_by(const Facts& f, const InstanceView& member, Lsn end) {
     const Report& report = *member.report;
     const bool running = report.state == PostgresState::Running;
     if (running && (report.receiving || report.in_recovery != Known::Yes)) return false;
-    const Lsn reach = running ? report.position() : report.end_of_wal;
-    return reach.known() && reach <= end;
-}
-
-std::string list(const Names& names) {
-    std::string out;
-    for (const auto& name : names) out += (out.empty() ? "" : ", ") + name.value;
-    return out;
+    return reach(report).known() && reach(report) <= end;
 }
 
 }  // namespace
@@ -106,8 +98,7 @@ SyncRule sync_rule_after(const Facts& f, const AuthorityRecord& next) {
         for (const auto& name : next.positions) {
             const auto* i = f.seen.find(name);
             const bool ready =
-                i != nullptr && f.fresh(*i) && i->report->state == PostgresState::Running &&
-                i->report->in_recovery == Known::Yes && i->report->timeline == f.record->timeline;
+                i != nullptr && runs_as_slave(f, *i) && i->report->timeline == f.record->timeline;
             if (ready && f.record->sync.names(name) == known) add(there, name);
         }
     };
@@ -133,8 +124,7 @@ bool sync_settled(const Facts& f) {
     const auto& rule = f.record->sync;
     const auto past = std::count_if(rule.members.begin(), rule.members.end(), [&](const auto& m) {
         const auto* i = f.seen.find(m);
-        return i != nullptr && f.fresh(*i) && i->report->state == PostgresState::Running &&
-               i->report->in_recovery == Known::Yes && i->report->timeline == master.timeline &&
+        return i != nullptr && runs_as_slave(f, *i) && i->report->timeline == master.timeline &&
                i->report->position() >= master.sync_since;
     });
     return past >= rule.wait_for;
@@ -178,7 +168,7 @@ std::string may_lack_commits(const Facts& f, const InstanceView& candidate, Lsn 
         const auto needed = static_cast<long>(rule.members.size()) - rule.wait_for + 1;
         if (seen < needed)
             return "it may lack acknowledged commits: each was confirmed by " +
-                   std::to_string(rule.wait_for) + " of " + list(rule.members) + ", and only " +
+                   std::to_string(rule.wait_for) + " of " + join(rule.members) + ", and only " +
                    std::to_string(seen) + " of at least " + std::to_string(needed) +
                    " of them are known to stand no further than it";
     }

@@ -139,6 +139,7 @@ void guard_socket(int socket) {
     set(IPPROTO_TCP, TCP_KEEPINTVL, 5);
     set(IPPROTO_TCP, TCP_KEEPCNT, 3);
     set(IPPROTO_TCP, TCP_USER_TIMEOUT, 30000);
+    set(IPPROTO_TCP, TCP_THIN_LINEAR_TIMEOUTS, 1);  // as net/channel.cc
 }
 
 // The hook runs before the library opens the socket (cpprestsdk #1660), so we open it, and must

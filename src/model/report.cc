@@ -6,6 +6,12 @@
 
 namespace matriarch {
 
+const StreamView* Report::stream_to(const InstanceName& slave) const {
+    for (const auto& stream : streams)
+        if (stream.application_name == slave.value && stream.state == "streaming") return &stream;
+    return nullptr;
+}
+
 std::string_view to_string(PostgresState state) {
     switch (state) {
         case PostgresState::NoData:
@@ -86,6 +92,7 @@ void plain_members(Report_& r, Io&& io) {
     io("streamAgeMs", r.stream_age);
     io("frozenMs", r.frozen);
     io("diskStalledMs", r.disk_stalled);
+    io("volumeFullMs", r.volume_full);
     io("systemIdentifier", r.system_identifier);
     io("timeline", r.timeline);
     io("timelineOpenedBy", r.timeline_opened_by);

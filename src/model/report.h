@@ -132,6 +132,9 @@ struct Report {
     // For so long a tiny write to the data volume waits and its device completes none: stalled, not
     // busy. Of a master, and of one that was fenced for it.
     std::chrono::milliseconds disk_stalled{0};
+    // For so long the volume has had no room for one more WAL segment: a master on it ends with the
+    // next one, and refuses what needs a new block.
+    std::chrono::milliseconds volume_full{0};
     InstanceName upstream;             // where from
     std::chrono::milliseconds lag{0};  // replay lag by time; 0 when caught up
     // For so long replay has waited for queries on this slave, which it conflicts with.
@@ -155,6 +158,8 @@ struct Report {
     // How far this slave could promote: GREATEST(receive, replay), since receive alone restarts at
     // a segment's beginning (reference: PAF#225).
     Lsn position() const { return received > replayed ? received : replayed; }
+    // The stream to a slave that has caught up; null: there is none.
+    const StreamView* stream_to(const InstanceName& slave) const;
 };
 
 // What the operator asks with each long poll.

@@ -14,8 +14,8 @@ namespace matriarch::net {
 
 class Channel {
   public:
-    // Takes a non-blocking descriptor.
-    Channel(IoLoop& loop, int fd) : socket_(loop, fd) {}
+    // Takes a non-blocking descriptor of a TCP socket.
+    Channel(IoLoop& loop, int fd);
     void use_tls(SslPtr ssl) { ssl_ = std::move(ssl); }
     bool has_tls() const { return ssl_ != nullptr; }
     const SslPtr& tls() const { return ssl_; }

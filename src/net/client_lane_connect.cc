@@ -1,7 +1,6 @@
 // How a Lane gets its connection: a slot, TCP, TLS.
 #include <arpa/inet.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include <cerrno>
@@ -117,8 +116,6 @@ void Lane::connect() {
     ++shared_->connects;
     const int fd = socket(target->storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0) return fail_all(Failure::Other, strerror(errno));
-    const int on = 1;
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     const int code =
         ::connect(fd, reinterpret_cast<const sockaddr*>(&target->storage), target->size);
     if (code != 0 && errno != EINPROGRESS) {

@@ -2,7 +2,6 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include <algorithm>
@@ -142,8 +141,6 @@ struct HttpServer::Impl {
             close(fd);
             return;
         }
-        const int on = 1;
-        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
         Lane& lane = *lanes[next_lane++ % lanes.size()];
         auto connection = std::make_shared<Connection>(shared, lane.loop, fd);
         lane.loop->post([&lane, connection] {

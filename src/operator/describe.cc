@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "operator/history.h"
 #include "operator/names.h"
 
 namespace matriarch::op {
@@ -65,15 +66,14 @@ std::string role_of(const decide::Observation& seen, const InstanceName& instanc
 }
 
 ClusterStatus describe(const Cluster& cluster, const decide::Observation& seen,
-                       const decide::Plan& plan, const std::vector<ChangeOfMaster>& history,
+                       const decide::Plan& plan, const std::vector<ChangeOfMaster>& untold,
                        WallTime now) {
     ClusterStatus s;
     s.observed_generation = cluster.generation;
     s.phase = plan.phase;
     s.selector = selector_text(cluster.key.name);
     s.system_identifier = cluster.status.system_identifier;
-    s.history = cluster.status.history;
-    for (auto i = history.rbegin(); i != history.rend(); ++i) record_change(s.history, *i);
+    s.history = whole_history(cluster.status.history, untold);
     s.instances = seen.spec.slaves + 1;
     if (seen.record) {
         const auto& record = *seen.record;

@@ -4,6 +4,24 @@
 
 namespace matriarch::op {
 
+void record_change(std::vector<ChangeOfMaster>& history, ChangeOfMaster change) {
+    const auto known = std::find_if(history.begin(), history.end(), [&](const ChangeOfMaster& c) {
+        return c.epoch == change.epoch;
+    });
+    if (known != history.end()) {
+        *known = std::move(change);
+        return;
+    }
+    history.insert(history.begin(), std::move(change));
+    if (history.size() > kMaxHistory) history.resize(kMaxHistory);
+}
+
+std::vector<ChangeOfMaster> whole_history(std::vector<ChangeOfMaster> published,
+                                          const std::vector<ChangeOfMaster>& untold) {
+    for (auto i = untold.rbegin(); i != untold.rend(); ++i) record_change(published, *i);
+    return published;
+}
+
 std::string loss_text(std::optional<Bytes> at_most) {
     if (!at_most) return "not known: the old master's last WAL was not seen";
     if (at_most->value == 0) return "none";

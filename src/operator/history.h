@@ -9,6 +9,13 @@
 
 namespace matriarch::op {
 
+// Newest first, at most kMaxHistory; a change of an epoch that is known already replaces its entry
+// (the loss becomes exact when the old master has rejoined).
+void record_change(std::vector<ChangeOfMaster>& history, ChangeOfMaster change);
+// `published` with all that it does not show yet.
+std::vector<ChangeOfMaster> whole_history(std::vector<ChangeOfMaster> published,
+                                          const std::vector<ChangeOfMaster>& untold);
+
 // What a change lost, in words; nothing: not known.
 std::string loss_text(std::optional<Bytes> at_most);
 

@@ -40,7 +40,7 @@ void ClusterMemory::note_ttl(const std::optional<Report>& master, TimePoint now)
         mandate.ttl_lowered = now;
 }
 
-void ClusterMemory::note_streams(decide::Observation& seen, TimePoint now) {
+void ClusterMemory::note_epoch(decide::Observation& seen, TimePoint now) {
     if (record && record->epoch != epoch_) {
         epoch_ = record->epoch;
         epoch_since = now;
@@ -51,16 +51,18 @@ void ClusterMemory::note_streams(decide::Observation& seen, TimePoint now) {
         serving_since = now;
         streamed_at.clear();
     }
+    seen.serving_since = serving_since;
+}
+
+void ClusterMemory::note_streams(decide::Observation& seen) {
     const auto* master = record ? seen.find(record->holder) : nullptr;
     for (auto& instance : seen.instances) {
-        if (master != nullptr && master->reachable && master->report && instance.reachable)
-            for (const auto& stream : master->report->streams)
-                if (stream.application_name == instance.name.value && stream.state == "streaming")
-                    streamed_at[instance.name] = master->reported_at;
+        if (master != nullptr && master->reachable && master->report && instance.reachable &&
+            master->report->stream_to(instance.name) != nullptr)
+            streamed_at[instance.name] = master->reported_at;
         const auto last = streamed_at.find(instance.name);
         if (last != streamed_at.end()) instance.streamed_at = last->second;
     }
-    seen.serving_since = serving_since;
 }
 
 void ClusterMemory::note_term(Term term, TimePoint now) {

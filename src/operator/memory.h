@@ -83,8 +83,10 @@ struct ClusterMemory {
 
     // Whether the master knows that its mandates are shorter now.
     void note_ttl(const std::optional<Report>& master, TimePoint now);
-    // Which slaves the master streams to, at this look.
-    void note_streams(decide::Observation& seen, TimePoint now);
+    // Since when the record's epoch is known, and serves.
+    void note_epoch(decide::Observation& seen, TimePoint now);
+    // Which slaves the master streams to, at this look; after note_epoch().
+    void note_streams(decide::Observation& seen);
     // Which slaves are fit for reads, at this look.
     void note_fit(const std::vector<InstanceName>& fit, TimePoint now);
 

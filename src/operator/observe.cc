@@ -59,10 +59,10 @@ void take_routes(const Cluster& cluster, const Caches& caches, ClusterMemory& me
     const auto routes =
         text == map->data.end() ? Result<Routes>(Error{}) : routes_from_json(text->second);
     if (!routes) return;
-    const auto stamp = [](const Routes& r) { return std::pair(r.epoch, r.sequence); };
-    if (memory.published && stamp(*routes) < stamp(*memory.published)) return;
+    const Stamp stamp = stamp_of(*routes);
+    if (memory.published && stamp < stamp_of(*memory.published)) return;
     // Somebody else's, who led until now: perhaps a moment ago.
-    if (!memory.published || stamp(*routes) > stamp(*memory.published)) memory.published_at = now;
+    if (!memory.published || stamp > stamp_of(*memory.published)) memory.published_at = now;
     memory.published = *routes;
 }
 
@@ -234,7 +234,8 @@ decide::Observation observe(const Cluster& cluster, const Caches& caches,
     std::sort(o.instances.begin(), o.instances.end(), [&](const auto& a, const auto& b) {
         return ordinal_of(a.name, cluster.key.name) < ordinal_of(b.name, cluster.key.name);
     });
-    memory.note_streams(o, now);
+    memory.note_epoch(o, now);
+    memory.note_streams(o);
     return o;
 }
 

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "operator/describe.h"
+#include "operator/history.h"
 #include "operator/kill_points.h"
 #include "operator/names.h"
 #include "operator/observe.h"
@@ -21,6 +22,8 @@ constexpr Duration kKeepPace = seconds(30);           // between two passes over
 constexpr Duration kObserveAgain = milliseconds(20);  // what was decided on has moved
 constexpr Duration kCatchUp = milliseconds(200);      // caches that a write found behind
 constexpr Duration kOrderTimeout = seconds(5);
+// Without a master for so long, no publication is near that all others should make way for.
+constexpr Duration kRoutesRest = seconds(5);
 
 bool disruptive(OrderKind kind) {
     return kind == OrderKind::Fence || kind == OrderKind::Promote || kind == OrderKind::Lead ||
@@ -68,6 +71,7 @@ std::string what_failed(const decide::InstanceView* master, const decide::Policy
     const Report& report = *master->report;
     if (report.frozen >= policy.frozen) return "its postmaster takes no connection";
     if (report.disk_stalled >= policy.disk_stalled) return "its volume takes no write";
+    if (report.volume_full >= policy.volume_full) return "its volume is full";
     return "PostgreSQL is " + std::string(to_string(report.state));
 }
 
@@ -230,14 +234,14 @@ Result<Duration> Reconciler::look(Look& look) {
     auto applied = apply_all(look);
     if (!applied) return applied.error();
     if (!*applied) return kObserveAgain;
-    if (calm) {
+    if (calm)
         if (auto labelled = label_pods(look); !labelled) return labelled.error();
-        if (look.seen.published && plan.steps.empty())
-            if (auto mended =
-                    routes_.mend(cluster, look.caches, *look.seen.published, memory.routes_mended);
-                !mended && mended.error().kind != ErrorKind::Conflict)
-                return mended.error();
-    }
+    const bool routes_rest = calm || now - memory.published_at > kRoutesRest;
+    if (routes_rest && look.seen.published && plan.steps.empty())
+        if (auto mended =
+                routes_.mend(cluster, look.caches, *look.seen.published, memory.routes_mended);
+            !mended && mended.error().kind != ErrorKind::Conflict)
+            return mended.error();
     story_.rejoined(cluster, memory, look.seen);
     story_.findings(cluster, memory, plan.findings);
     if (const auto& c = memory.objects_condition)

@@ -9,7 +9,8 @@
 namespace matriarch::op {
 namespace {
 
-// The order in which consumers need them.
+// The order in which consumers need them, the urgent ones first.
+constexpr int kUrgent = 1;
 int rank(const Cluster& cluster, const ObjectWrite& write) {
     if (write.name == master_service(cluster.key.name)) return 0;
     return write.resource.plural == kube::kConfigMaps.plural ? 1 : 2;
@@ -31,21 +32,28 @@ Status RouteWriter::mend(const Cluster& cluster, const Caches& caches, const Rou
                          std::string& mended) {
     std::string state = state_of(cluster, caches, routes);
     if (state == mended) return {};
-    auto done = publish(cluster, caches, routes);
+    auto done = write(cluster, caches, routes, Scope::All);
     // What was written comes back through the caches and is compared once more.
     if (done) mended = std::move(state);
     return done;
 }
 
 Status RouteWriter::publish(const Cluster& cluster, const Caches& caches, const Routes& routes) {
+    return write(cluster, caches, routes, routes.master ? Scope::All : Scope::Urgent);
+}
+
+Status RouteWriter::write(const Cluster& cluster, const Caches& caches, const Routes& routes,
+                          Scope scope) {
     auto provision = provision_routes(cluster, routes, held_in(caches, cluster.key));
     if (!provision.conflicts.empty())
         return make_error(ErrorKind::Invalid, provision.conflicts.front().message());
     std::stable_sort(
         provision.writes.begin(), provision.writes.end(),
         [&](const auto& a, const auto& b) { return rank(cluster, a) < rank(cluster, b); });
-    for (const auto& write : provision.writes)
+    for (const auto& write : provision.writes) {
+        if (scope == Scope::Urgent && rank(cluster, write) > kUrgent) continue;
         if (auto done = execute(client_, cluster.key, write); !done) return done;
+    }
     return {};
 }
 

@@ -184,16 +184,4 @@ bool worth_writing(const ClusterStatus& published, const ClusterStatus& wanted) 
     return encode_status(before) != encode_status(after);
 }
 
-void record_change(std::vector<ChangeOfMaster>& history, ChangeOfMaster change) {
-    const auto known = std::find_if(history.begin(), history.end(), [&](const ChangeOfMaster& c) {
-        return c.epoch == change.epoch;
-    });
-    if (known != history.end()) {
-        *known = std::move(change);
-        return;
-    }
-    history.insert(history.begin(), std::move(change));
-    if (history.size() > kMaxHistory) history.resize(kMaxHistory);
-}
-
 }  // namespace matriarch::op

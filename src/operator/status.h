@@ -79,8 +79,4 @@ ClusterStatus coarse(ClusterStatus status);
 // Whether `wanted` is worth a write over what is published.
 bool worth_writing(const ClusterStatus& published, const ClusterStatus& wanted);
 
-// Newest first, at most kMaxHistory; a change of an epoch that is known already replaces its entry
-// (the loss becomes exact when the old master has rejoined).
-void record_change(std::vector<ChangeOfMaster>& history, ChangeOfMaster change);
-
 }  // namespace matriarch::op

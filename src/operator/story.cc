@@ -127,9 +127,7 @@ std::optional<ChangeOfMaster> Story::routes_published(const Cluster& cluster, Cl
 
 void Story::rejoined(const Cluster& cluster, ClusterMemory& memory,
                      const decide::Observation& seen) {
-    auto history = cluster.status.history;
-    for (auto i = memory.history.rbegin(); i != memory.history.rend(); ++i)
-        record_change(history, *i);
+    const auto history = whole_history(cluster.status.history, memory.history);
     for (const auto& instance : seen.instances) {
         if (!instance.report) continue;
         auto exact = settle_loss(history, instance.name, instance.report->rejoined);

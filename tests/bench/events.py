@@ -84,8 +84,6 @@ EVENTS = [
                 "and the slaves' receivers are halted and the choice is recorded (80 to 260 ms)."),
     # Last: its disks are of another kind, so the cluster is made anew for it.
     Event("disk-stalled", STALL, may_lose=True,
-          cause="a write may take 3 s before its disk counts as stalled, since cloud disks pause for a second or two. Then the "
-                "old master can confirm no fence: its processes hang in the kernel, and the volume takes no note of it. So its "
-                "mandate has to run out, 3.4 s more. Some runs take 3.6 s only, like a lost node: there the operator heard nothing more "
-                "after 1.5 s, probably since the agent itself hung in a write."),
+          cause="a write may take 1.5 s before its disk counts as stalled, since cloud disks pause for a moment, and it is tried each "
+                "second. The fence is kept beside the volume after 200 ms more (docs/decisions/010)."),
 ]

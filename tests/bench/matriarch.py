@@ -2,15 +2,18 @@
 
 import contextlib
 import time
+from pathlib import Path
 
 from arena import DISK_MB, Arena
 from calm import wait_calm
 from kube import wait_for
+from report import keep_what_was_seen
 from run import BASELINE_ROWS, Run
 from sample import Sample, outage_of
 from story import seconds_of
 
 NAME = "matriarch"
+FAILURES = Path(__file__).resolve().parents[2] / "build" / "bench" / "failures"
 
 
 class BenchArena(Arena):
@@ -122,6 +125,7 @@ class Matriarch:
         sample.troubles, sample.load, sample.seconds = result.reasons, result.load, result.seconds
         sample.counts = sample.changed and sample.uri is not None
         if sample.troubles:
+            keep_what_was_seen(FAILURES, self.arena, run)
             with contextlib.suppress(AssertionError):
                 self.arena.machine.heal()
             self.arena.spec = None  # the next run has a cluster of its own

@@ -113,7 +113,7 @@ class Writer(Journalled):
     def __enter__(self):
         self.remove()
         self.kube.apply(self.manifest)
-        self.wait_acknowledged(1, 40)
+        self.wait_acknowledged(1, 120)  # the kubelet and the scheduler may just have found the API again
         return self
 
     def __exit__(self, kind, *_):

@@ -16,7 +16,6 @@ import os
 import signal
 import sys
 import time
-import traceback
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -28,7 +27,8 @@ import case as catalogue  # noqa: E402
 from arena import Arena  # noqa: E402
 from cases import disk, network, operator, process, rejoin, replication  # noqa: E402, F401
 from install import keep  # noqa: E402
-from report import Row, busy, circumstances, summary, text_table, write_json, write_markdown  # noqa: E402
+from report import (Row, busy, circumstances, keep_what_was_seen, summary, text_table, write_json,  # noqa: E402
+                    write_markdown)
 from run import Run  # noqa: E402
 
 BUILD = ROOT / "build" / "gauntlet"
@@ -63,24 +63,6 @@ def one_line(case, result, runs):
             + "".join(f"\n           {reason[:400]}" for reason in result.reasons))
 
 
-def keep_what_was_seen(arena, run):
-    FAILURES.mkdir(parents=True, exist_ok=True)
-    path = FAILURES / f"{run.case.number}-{run.result.number}.log"
-    with open(path, "w") as out:
-        out.write("\n".join(run.result.reasons + run.result.notes) + "\n\n")
-        if hasattr(run, "seen"):
-            at = getattr(run, "fault_at", 0)
-            for state in run.seen.records + run.seen.routes:
-                out.write(f"{state['at'] - at:+9.3f} s  {({k: v for k, v in state.items() if k != 'at'})}\n")
-            for word in run.probes.words:
-                out.write(f"{word['at'] - at:+9.3f} s  {word['kind']} {word['session']} {word['instance']}: {word['word']}\n")
-        try:
-            for line in arena.diagnosis():
-                out.write(line + "\n")
-        except Exception:  # what is shown of a failure must not hide it
-            out.write(traceback.format_exc())
-
-
 def play(arena, case, runs, slack):
     """All runs of a case. One that fails leaves nothing to the next: healed, and a cluster of its own."""
     results = []
@@ -90,7 +72,7 @@ def play(arena, case, runs, slack):
         results.append(result)
         say(one_line(case, result, runs))
         if not result.passed:
-            keep_what_was_seen(arena, run)
+            keep_what_was_seen(FAILURES, arena, run)
             with contextlib.suppress(AssertionError):
                 arena.machine.heal()
             arena.spec = None

@@ -68,7 +68,7 @@ class Repeated:
 
 @contextlib.contextmanager
 def sampled(look, every=2):
-    """What `look` found meanwhile."""
+    """What `look` answered meanwhile, asked again and again."""
     found, over = [], threading.Event()
 
     def follow():
@@ -99,18 +99,8 @@ def checkpoint_storm(run):
     statement = ("create table if not exists noise_bulk (body text); truncate noise_bulk; insert into noise_bulk "
                  "select repeat(md5(n::text), 64) from generate_series(1, 8000) n; "
                  "select pg_logical_emit_message(false, 'noise', repeat('x', 1000000)) from generate_series(1, 16)")
-    with Repeated(run, statement, 2) as load:
-        over = threading.Event()
-
-        def force():
-            while not over.wait(0.2):
-                with contextlib.suppress(AssertionError, subprocess.SubprocessError):
-                    run.sql(run.master, "checkpoint")
-        thread = threading.Thread(target=force, daemon=True)
-        thread.start()
+    with Repeated(run, statement, 2) as load, sampled(lambda: run.sql(run.master, "checkpoint"), every=0.2):
         yield
-        over.set()
-        thread.join()
     count, milliseconds = (after - was for after, was in zip(checkpoints(run), before))
     run.note(f"{count:.0f} checkpoints that wrote and synced for {milliseconds / 1000:.0f} s, {load.done * 32} MB of new data")
     run.hit(count > 10, "checkpoints were rare")

@@ -1,10 +1,11 @@
-"""The table: on the screen, as JSON and as Markdown."""
+"""The table: on the screen, as JSON and as Markdown; and what was seen of a run that failed."""
 
 import json
 import math
 import platform
 import subprocess
 import time
+import traceback
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -131,3 +132,21 @@ def markdown_table(lines):
         return "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"
     head, *body = lines
     return [row(head), "|" + "---|" * len(head), *map(row, body)]
+
+
+def keep_what_was_seen(folder, arena, run):
+    """Of a run that failed."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / f"{run.case.number}-{run.result.number}.log", "w") as out:
+        out.write("\n".join(run.result.reasons + run.result.notes) + "\n\n")
+        if hasattr(run, "seen"):
+            at = getattr(run, "fault_at", 0)
+            for state in run.seen.records + run.seen.routes:
+                out.write(f"{state['at'] - at:+9.3f} s  {({k: v for k, v in state.items() if k != 'at'})}\n")
+            for word in run.probes.words:
+                out.write(f"{word['at'] - at:+9.3f} s  {word['kind']} {word['session']} {word['instance']}: {word['word']}\n")
+        try:
+            for line in arena.diagnosis():
+                out.write(line + "\n")
+        except Exception:  # what is shown of a failure must not hide it
+            out.write(traceback.format_exc())

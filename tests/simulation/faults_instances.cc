@@ -74,12 +74,14 @@ Faults::Heal Faults::promote_by_hand() {
     return {};
 }
 
-// Nothing can be written any more: PostgreSQL ends with a PANIC, and the agent can't store a thing.
+// Nothing can be written any more: PostgreSQL refuses rows or ends with a PANIC, and the agent
+// can't store a thing.
 Faults::Heal Faults::fill_disk() {
     auto& machine = victim();
     if (machine.volume.full) return {};
     tell("disk of " + machine.name.value + " is full");
     machine.volume.full = true;
+    machine.volume.wal_has_room = dice_.below(2) == 0;
     return [&machine] { machine.volume.full = false; };
 }
 

@@ -325,6 +325,7 @@ void Postgres::remember_flush(Timeline, Lsn flushed) {
 
 void Postgres::write(std::uint64_t row, Reply reply) {
     if (!writable()) return reply(false);
+    if (place_.volume.full && place_.volume.wal_has_room) return reply(false);
     if (place_.volume.full) return ended(kNoSpace);
     files().append(kRowBytes, row);
     commits_.push_back({row, files().end(), std::move(reply)});

@@ -214,7 +214,9 @@ Result<JobOutput> Postgres::result(const agent::SlotsJob& job) {
 }
 
 Result<JobOutput> Postgres::result(const agent::MeasureJob&) {
-    return JobOutput(agent::VolumeFacts{});
+    constexpr std::uint64_t kGiB = 1u << 30;
+    return JobOutput(agent::VolumeFacts{Bytes(10 * kGiB), Bytes(place_.volume.full ? 0 : 5 * kGiB),
+                                        Bytes(kGiB)});
 }
 
 Result<JobOutput> Postgres::result(const agent::CheckpointJob&) {

@@ -20,7 +20,8 @@ struct Volume {
     std::optional<std::pair<PodUid, agent::State>> beside;
     Lsn flush_hint;
     std::optional<TimePoint> stalled_since;  // of the world
-    bool full = false;                       // nothing can be written
+    bool full = false;                       // nothing can be written ...
+    bool wal_has_room = false;               // ... but rows that need no block, for a while
 };
 
 class VolumeState final : public agent::StateStore {

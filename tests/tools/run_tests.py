@@ -59,6 +59,17 @@ def ctest(tier, build, environment=None, jobs=1):
     return outcome
 
 
+def finish(command, environment=None):
+    """The exit status of a program that, interrupted, takes down what it started."""
+    running = subprocess.Popen(command, stdin=subprocess.DEVNULL, cwd=ROOT, env=os.environ | (environment or {}))
+    try:
+        return running.wait()
+    except BaseException:
+        running.send_signal(signal.SIGINT)
+        running.wait()
+        raise
+
+
 def pytest(tier, as_root=False):
     """The Python tests of a folder, which start a lab of their own."""
     report = ROOT / "build" / tier / "report.json"
@@ -68,21 +79,14 @@ def pytest(tier, as_root=False):
                "--verbose", "--override-ini=console_output_style=classic", "--tb=short",
                "--no-header", "--capture=no", "--durations=8", "--durations-min=20", str(ROOT / "tests" / tier)]
     tools = {"MATRIARCH_REPORT": str(report), "PYTHONPATH": str(ROOT / "tests" / "tools")}
-    running = subprocess.Popen(command, stdin=subprocess.DEVNULL, cwd=ROOT,
-                               env=os.environ | tools)
-    try:
-        running.wait()
-    except BaseException:
-        running.send_signal(signal.SIGINT)  # pytest then takes down what it started
-        running.wait()
-        raise
+    status = finish(command, tools)
     outcome = Outcome(tier)
     if report.exists():
         counts = json.loads(report.read_text())
         outcome.passed = counts["passed"]
         outcome.failures += counts["failed"] + [f"{name} (skipped)" for name in counts["skipped"]]
-    if running.returncode != 0 and not outcome.failures:
-        outcome.failures.append(f"pytest ended with exit status {running.returncode}")
+    if status != 0 and not outcome.failures:
+        outcome.failures.append(f"pytest ended with exit status {status}")
     return outcome
 
 
@@ -98,22 +102,15 @@ def gauntlet(_build):
     """The short set, once each. Its budgets are for a machine that does nothing else."""
     results = ROOT / "build" / "gauntlet" / "results.json"
     results.unlink(missing_ok=True)
-    running = subprocess.Popen([sys.executable, str(ROOT / "tests" / "gauntlet" / "gauntlet.py"), "--short", "--runs", "1",
-                                "--slack", "3"], stdin=subprocess.DEVNULL, cwd=ROOT)
-    try:
-        running.wait()
-    except BaseException:
-        running.send_signal(signal.SIGINT)
-        running.wait()
-        raise
+    status = finish([sys.executable, str(ROOT / "tests" / "gauntlet" / "gauntlet.py"), "--short", "--runs", "1", "--slack", "3"])
     outcome = Outcome("gauntlet")
     for case in json.loads(results.read_text())["cases"] if results.exists() else []:
         if case["verdict"] == "pass":
             outcome.passed += 1
         else:
             outcome.failures.append(f"{case['number']} {case['fault']}: {case['verdict']}")
-    if running.returncode != 0 and not outcome.failures:
-        outcome.failures.append(f"gauntlet.py ended with exit status {running.returncode}")
+    if status != 0 and not outcome.failures:
+        outcome.failures.append(f"gauntlet.py ended with exit status {status}")
     return outcome
 
 

@@ -49,6 +49,8 @@ def wal_of_a_dead_slave(run):
     with run.machine.cut(run.pod(gone)):
         for _ in range(DISK_MB // 64 + 2):
             run.write_wal(64)
+            # At the pace of the checkpointer: it waits for the walsender that holds the slot.
+            run.sql(run.master, "checkpoint")
         yield
         used = run.kube.execute(run.cluster.namespace, f"{run.master}-0", "postgres", "df", "-m",
                                 "--output=pcent", "/var/lib/matriarch").stdout.split()[-1]

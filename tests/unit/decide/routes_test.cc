@@ -235,6 +235,22 @@ TEST_F(RoutesTest, GivenNoMasterForLong_WhenSlavesStandStill_ThenThoseThatWereRe
     EXPECT_EQ(routes.slaves[1].state, RouteState::Joining) << "it was out before";
 }
 
+TEST_F(RoutesTest, GivenALongFailover_WhenASlaveGoesAway_ThenReadsLeaveIt) {
+    s.publish();
+    s.seen.spec.failover.mode = FailoverMode::Manual;
+    s.postmaster_died(1);
+    s.fenced(1);
+    s.seen.published_at = kNow - seconds(20);
+    s.seen.master_failed_since = kNow - seconds(4);
+    s.publish();  // nobody is master
+    s.at(2).reachable = false;
+    s.seen.master_failed_since = kNow - seconds(9);
+    EXPECT_EQ(wanted(), nullptr) << "slaves that stand still are no news";
+    s.seen.master_failed_since = kNow - seconds(10);
+    ASSERT_NE(wanted(), nullptr);
+    EXPECT_THAT(read_addresses(*wanted(), s.seen.spec.routing), ElementsAre("10.0.0.3"));
+}
+
 TEST_F(RoutesTest, GivenSettingsThatAreLeftOut_WhenSeen_ThenAConditionSaysSoAndRoutesStand) {
     EXPECT_EQ(reads(), "+ToAllSlaves: reads go to 2 of 2 slaves");
     s.seen.spec.routing.ignored = {"spec.routing.maxLagMs is 0 and must be 1 or more"};

@@ -151,6 +151,16 @@ struct Scene {
         obeyed(n, "halt/" + std::to_string(seen.record->epoch.value) + "/receiver");
         report(n).receiving = false;
     }
+    // The lost master gets no mandate any more, for long: the slaves stand still and promise none.
+    void close() {
+        seen.record->phase = Phase::Closing;
+        seen.mandate.replaced = kNow - std::chrono::minutes(1);
+        for (const int n : {2, 3}) {
+            obeyed(n, "halt/4/promises");
+            report(n).receiving = false;
+            report(n).withheld = Epoch(4);
+        }
+    }
     // What decide would publish is published.
     void publish() {
         for (const auto& step : plan().steps)

@@ -99,5 +99,51 @@ TEST_F(Storage, GivenAClusterOfOne_WhenAsked_ThenOneCopyIsWhatWasAskedFor) {
     EXPECT_FALSE(about_copies(facts));
 }
 
+struct FullVolume : Storage {
+    void SetUp() override {
+        Storage::SetUp();
+        fill(1);
+        ASSERT_TRUE(handed_over());
+    }
+    void fill(int n) {
+        volume(n, 0, 5);
+        s.report(n).volume_full = seconds(3);
+    }
+    bool handed_over() const {
+        const auto plan = s.plan();
+        const auto* order = order_to(plan, 1);
+        return order != nullptr && order->kind == OrderKind::Fence;
+    }
+};
+
+TEST_F(FullVolume, GivenASlaveWithRoom_WhenTheMasterHasNone_ThenItIsStoppedCleanlyForThatSlave) {
+    const auto plan = s.plan();
+    EXPECT_EQ(plan.rule, "leave_full_volume");
+    EXPECT_TRUE(order_to(plan, 1)->clean);
+    EXPECT_EQ(order_to(plan, 1)->heir, InstanceName("orders-2"));
+    EXPECT_EQ(said("MasterServing").reason, "VolumeFull");
+    fill(2);
+    EXPECT_EQ(order_to(s.plan(), 1)->heir, InstanceName("orders-3")) << "slave1 has no room either";
+}
+
+TEST_F(FullVolume, GivenNoSlaveWithRoom_WhenTheMasterHasNone_ThenItStays) {
+    fill(2);
+    volume(3, 0, 5);  // nearly
+    EXPECT_FALSE(handed_over());
+    EXPECT_FALSE(said("MasterServing").holds);
+}
+
+TEST_F(FullVolume, GivenItIsFullForAMoment_WhenDecided_ThenNothingHappens) {
+    s.report(1).volume_full = milliseconds(2999);
+    EXPECT_FALSE(handed_over());
+    EXPECT_TRUE(said("MasterServing").holds);
+}
+
+TEST_F(FullVolume, GivenAnotherMode_WhenTheMasterHasNoRoom_ThenItIsOnlySaid) {
+    s.seen.spec.failover.mode = FailoverMode::Manual;
+    EXPECT_FALSE(handed_over());
+    EXPECT_EQ(said("MasterServing").reason, "VolumeFull");
+}
+
 }  // namespace
 }  // namespace matriarch::decide

@@ -55,13 +55,7 @@ void end_master(Scene& s) {
 void lose_master(Scene& s) {
     s.at(1).reachable = false;
     s.at(1).reported_at = kNow - std::chrono::minutes(1);
-    s.seen.record->phase = Phase::Closing;
-    s.seen.mandate.replaced = kNow - std::chrono::minutes(1);
-    for (const int n : {2, 3}) {
-        s.obeyed(n, "halt/4/promises");
-        s.report(n).receiving = false;
-        s.report(n).withheld = Epoch(4);
-    }
+    s.close();
 }
 
 std::optional<AuthorityRecord> written(const Plan& plan) {

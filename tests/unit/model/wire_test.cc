@@ -153,6 +153,7 @@ TEST(Report, GivenEveryField_WhenSent_ThenItArrivesEqual) {
     r.stream_age = std::chrono::milliseconds(12);
     r.frozen = std::chrono::milliseconds(13);
     r.disk_stalled = std::chrono::milliseconds(14);
+    r.volume_full = std::chrono::milliseconds(15);
     r.state = PostgresState::Dead;
     r.system_identifier = SystemIdentifier("73");
     r.timeline = Timeline(4);

@@ -33,14 +33,16 @@ TEST(ClusterMemory, GivenStreams_WhenNoted_ThenOnlySlavesWhoseAgentsAnswerCountA
         seen.instances[0].report->streams.push_back({name, "streaming", "", {}, {}, {}});
     seen.instances[0].report->streams.push_back({"orders-4", "catchup", "", {}, {}, {}});
     seen.instances[2].reachable = false;
-    memory.note_streams(seen, kNow);
+    memory.note_epoch(seen, kNow);
+    memory.note_streams(seen);
     EXPECT_EQ(seen.serving_since, kNow);
     EXPECT_EQ(seen.instances[1].streamed_at, kNow);
     EXPECT_FALSE(seen.instances[2].streamed_at);
     EXPECT_FALSE(seen.instances[3].streamed_at);
 
     seen.instances[0].report->streams.clear();
-    memory.note_streams(seen, kNow + seconds(5));
+    memory.note_epoch(seen, kNow + seconds(5));
+    memory.note_streams(seen);
     EXPECT_EQ(seen.instances[1].streamed_at, kNow) << "the last time";
     EXPECT_EQ(seen.serving_since, kNow);
 }
@@ -49,13 +51,13 @@ TEST(ClusterMemory, GivenAnotherEpoch_WhenItServes_ThenPatienceBeginsAnew) {
     ClusterMemory memory;
     memory.record = serving();
     decide::Observation seen;
-    memory.note_streams(seen, kNow);
+    memory.note_epoch(seen, kNow);
     memory.record->epoch = Epoch(5);
     memory.record->phase = Phase::Promoting;
-    memory.note_streams(seen, kNow + seconds(1));
+    memory.note_epoch(seen, kNow + seconds(1));
     EXPECT_EQ(seen.serving_since, kNow);
     memory.record->phase = Phase::Serving;
-    memory.note_streams(seen, kNow + seconds(2));
+    memory.note_epoch(seen, kNow + seconds(2));
     EXPECT_EQ(seen.serving_since, kNow + seconds(2));
 }
 

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "object_fixtures.h"
+#include "operator/history.h"
 
 namespace matriarch::op {
 namespace {
