@@ -63,9 +63,9 @@ demo: ## Install on a real Kubernetes, lose the master, and watch (KUBECONFIG an
 demo-down: ## Remove everything that the demo made
 	@$(PYTHON) tests/demo/demo.py down
 
-gauntlet: ## Run 50 faults against real PostgreSQL, counting lost rows (CASE="12 25" RUNS=20 SHORT=1)
+gauntlet: ## Run 50 faults against real PostgreSQL, counting lost rows (CASE="12 25" RUNS=20 SHORT=1 ADD=1)
 	@tests/setup.sh all
-	@$(PYTHON) tests/gauntlet/gauntlet.py $(if $(RUNS),--runs $(RUNS)) $(if $(SHORT),--short) $(CASE)
+	@$(PYTHON) tests/gauntlet/gauntlet.py $(if $(RUNS),--runs $(RUNS)) $(if $(SHORT),--short) $(if $(ADD),--add) $(CASE)
 
 noise: ## An hour of what must not cause a failover: load, lost packets, taken sessions (MINUTES=60)
 	@tests/setup.sh all

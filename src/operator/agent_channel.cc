@@ -36,6 +36,10 @@ bool significant(const Report& before, const Report& after) {
            (before.frozen > kFrozen) != (after.frozen > kFrozen);
 }
 
+AgentWire::Lane other(AgentWire::Lane lane) {
+    return lane == AgentWire::kPollLane ? AgentWire::kSpareLane : AgentWire::kPollLane;
+}
+
 }  // namespace
 
 AgentChannel::AgentChannel(AgentWire& wire, const Clock& clock, kube::Waiter& waiter,
@@ -130,6 +134,9 @@ bool AgentChannel::lost(Peer& peer, const Error& error) {
     peer.known.reachable = false;
     peer.known.trouble = error.message();
     ++peer.failures;
+    // On a link that loses packets the broken connection takes a mandate's time to be made anew.
+    peer.lane = other(peer.lane);
+    peer.next_warm_up = TimePoint();
     return news;
 }
 
@@ -145,19 +152,25 @@ std::optional<TimePoint> AgentChannel::last_grant(const ClusterKey& cluster) con
     return found == grants_.end() ? std::nullopt : found->second.from;
 }
 
+bool AgentChannel::granted(const Key& key, const Peer& peer) const {
+    const auto found = grants_.find(key.first);
+    if (found == grants_.end() || !found->second.to || !peer.known.report) return false;
+    const auto& to = *found->second.to;
+    return to.master == key.second && to.pod == peer.known.address.pod &&
+           peer.known.report->pod == to.pod;
+}
+
 // Counted from a reading that we have, so from before the grant is sent.
 std::optional<Grant> AgentChannel::grant_for(const Key& key, const Peer& peer,
                                              TimePoint leadership_end) {
-    const auto found = grants_.find(key.first);
-    if (found == grants_.end() || !found->second.to || !peer.known.report) return {};
-    const auto& to = *found->second.to;
+    if (!granted(key, peer)) return {};
+    Grants& grants = grants_.at(key.first);
+    const auto& to = *grants.to;
     const Report& report = *peer.known.report;
-    if (to.master != key.second || to.pod != peer.known.address.pod || report.pod != to.pod)
-        return {};
     const TimePoint now = clock_.now();
     const auto left = std::chrono::duration_cast<milliseconds>(leadership_end - now);
     if (left <= milliseconds(0) || !peer.known.clock_trouble.empty()) return {};
-    found->second.counts_from(peer.known.reported_at);
+    grants.counts_from(peer.known.reported_at);
     const auto ttl = mutant("grant_beyond_leadership") ? to.ttl : std::min(to.ttl, left);
     return Grant{to.epoch, to.epoch_id, report.clock_reading, ttl, to.candidates};
 }
@@ -199,16 +212,19 @@ void AgentChannel::begin_poll(const Key& key, Peer& peer, TimePoint leadership_e
     if (poll.grant) poll.wait = std::min(poll.wait, poll.grant->ttl / 6);
     peer.polling = true;
     peer.poll_sent = clock_.now();
-    wire_.poll(peer.known.address, AgentWire::kPollLane, poll, poll.wait + kPollSlack,
+    wire_.poll(peer.known.address, peer.lane, poll, poll.wait + kPollSlack,
                [this, key, generation = peer.generation](Result<Report>&& report) {
                    poll_ended(key, generation, std::move(report));
                });
 }
 
-void AgentChannel::warm_up(Peer& peer) {
+void AgentChannel::warm_up(const Key& key, Peer& peer) {
     peer.next_warm_up = clock_.now() + kWarmUpEvery;
-    wire_.poll(peer.known.address, AgentWire::kOrderLane, Poll{}, kPollSlack,
-               [](const Result<Report>&) {});
+    const auto open = [&](AgentWire::Lane lane) {
+        wire_.poll(peer.known.address, lane, Poll{}, kPollSlack, [](const Result<Report>&) {});
+    };
+    open(AgentWire::kOrderLane);
+    if (granted(key, peer)) open(other(peer.lane));
 }
 
 void AgentChannel::poll_ended(const Key& key, std::uint64_t generation, Result<Report>&& report) {
@@ -278,7 +294,7 @@ void AgentChannel::run(std::stop_token stop) {
             const TimePoint now = clock_.now();
             for (auto& [key, peer] : peers_) {
                 if (!leading_) continue;
-                if (peer.known.reachable && peer.next_warm_up <= now) warm_up(peer);
+                if (peer.known.reachable && peer.next_warm_up <= now) warm_up(key, peer);
                 if (peer.polling) continue;
                 if (peer.next_poll <= now)
                     begin_poll(key, peer, leadership_end);

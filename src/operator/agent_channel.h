@@ -38,7 +38,8 @@ struct AgentAddress {
 // itself. Messages are encoded and decoded here, on the caller's and on the wire's own threads.
 class AgentWire {
   public:
-    enum Lane { kPollLane = 0, kOrderLane = 1 };
+    // A lane is a connection. The spare one takes the polls when one of them was not answered.
+    enum Lane { kPollLane = 0, kOrderLane = 1, kSpareLane = 2 };
     using OnReport = std::function<void(Result<Report> report)>;
     using OnOrderAnswer = std::function<void(Result<OrderAnswer> answer)>;
 
@@ -114,7 +115,8 @@ class AgentChannel {
         std::uint64_t generation = 0;  // of the address: answers to former ones are dropped
         bool polling = false;
         TimePoint next_poll{};
-        TimePoint next_warm_up{};  // of the order lane
+        AgentWire::Lane lane = AgentWire::kPollLane;  // of the polls
+        TimePoint next_warm_up{};                     // of the lanes that no poll uses
         int failures = 0;
         // Its clock against ours: a first reading, taken between these two moments of ours.
         std::optional<milliseconds> first_reading;
@@ -126,10 +128,11 @@ class AgentChannel {
         void counts_from(TimePoint at) { from = from ? std::max(*from, at) : at; }
     };
 
-    void begin_poll(const Key& key, Peer& peer, TimePoint leadership_end);  // requires the mutex
+    bool granted(const Key& key, const Peer& peer) const;  // requires the mutex, as all of these
+    void begin_poll(const Key& key, Peer& peer, TimePoint leadership_end);
     std::optional<Grant> grant_for(const Key& key, const Peer& peer, TimePoint leadership_end);
     static void compare_clocks(Peer& peer, const Report& report, TimePoint now);
-    void warm_up(Peer& peer);  // likewise
+    void warm_up(const Key& key, Peer& peer);  // likewise
     void poll_ended(const Key& key, std::uint64_t generation, Result<Report>&& report);
     // Takes a report over; true if it is news worth an urgent look. Requires the mutex.
     static bool absorb(Peer& peer, Report report, TimePoint now);

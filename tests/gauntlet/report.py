@@ -6,7 +6,10 @@ import platform
 import subprocess
 import time
 import traceback
+from collections import Counter
 from pathlib import Path
+
+from result import Result
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 FEW = 5  # runs from which on a median says something
@@ -107,6 +110,22 @@ def busy(rows):
     return f"load during the runs {percentile(loads, 0.5):.1f} (p50), {max(loads):.1f} (most)" if loads else "no runs"
 
 
+def commits(rows):
+    """At which the runs took place, most of them first."""
+    count = Counter(one.commit for row in rows for one in row.results)
+    return ", ".join(f"{commit} ({runs} runs)" for commit, runs in count.most_common())
+
+
+def read_json(path, commit):
+    """{number: runs} as write_json() kept them. A case that failed at another commit is counted anew."""
+    kept = {}
+    for case in json.loads(path.read_text())["cases"] if path.exists() else []:
+        runs = [Result.from_json(one) for one in case["runs"]]
+        if all(one.passed for one in runs if one.commit != commit):
+            kept[case["number"]] = runs
+    return kept
+
+
 def write_json(path, rows, facts):
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(facts | {"summary": summary(rows), "busy": busy(rows), "cases": [row.as_json() for row in rows]},
@@ -118,7 +137,8 @@ def write_markdown(path, rows, facts):
              "Faults against a real PostgreSQL on a local Kubernetes of three nodes, while two clients write every 10 ms:",
              "one by the multi-host URI, one by the Service. Made by `make gauntlet`; what each case does and expects",
              "stands in `tests/gauntlet/cases`.", "",
-             f"{facts['date']}, commit {facts['commit']}{' with changes' if facts['changed'] else ''}, {facts['machine']}, {busy(rows)}.",
+             f"{facts['date']}, {facts['machine']}, {busy(rows)}. Commits: {commits(rows)}. A case that failed is counted anew",
+             "from the commit that mended it.", "",
              f"{summary(rows)}.", "",
              "Lost: acknowledged ids that are not in the table afterwards. Double writes: acknowledged by an instance after",
              "another one was master already, tried every 100 ms at every instance's own address and through sessions",

@@ -10,6 +10,7 @@ from machine import Ambush
 from kube import KubeError, wait_for
 from oracles import double_writes, loss, outage, route_truth, status_truth
 from probes import Probes, Seen
+from result import Result
 from writer import Writer
 
 BASELINE_ROWS = 100
@@ -22,30 +23,6 @@ CHECKSUM = ("select (select count(*) || '/' || coalesce(sum(hashtext(t::text)::b
 def members_of(status):
     """The names of master and slaves, without those that left a volume behind."""
     return [one["name"] for one in status["members"] if one.get("position") or one["name"] == status["master"]]
-
-
-class Result:
-    def __init__(self, number):
-        self.number = number
-        self.reasons = []
-        self.notes = []
-        self.uri = self.service = None  # ms
-        self.acknowledged = self.lost = 0
-        self.double = 0
-        self.seconds = 0.0
-        self.changes = 0
-        self.load = 0.0
-        self.hit = True
-
-    @property
-    def passed(self):
-        return not self.reasons
-
-    def as_json(self):
-        return {"run": self.number, "passed": self.passed, "hit": self.hit, "outageUriMs": self.uri,
-                "outageServiceMs": self.service, "acknowledged": self.acknowledged, "lost": self.lost,
-                "doubleWrites": self.double, "changesOfMaster": self.changes,
-                "seconds": round(self.seconds, 1), "load": round(self.load, 1), "reasons": self.reasons, "notes": self.notes}
 
 
 class Run:

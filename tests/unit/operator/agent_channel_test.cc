@@ -79,12 +79,11 @@ struct Channel : testing::Test {
     void turn() {
         waiter.stop = std::stop_source();
         channel.run(waiter.stop.get_token());
-        // Warming up the order lane has a test of its own.
-        if (!keep_warm_ups)
-            std::erase_if(wire.posted,
-                          [](const auto& p) { return p.lane == AgentWire::kOrderLane; });
+        // Opening lanes ahead has tests of its own.
+        if (!keep_warm_ups) std::erase_if(wire.posted, opens_ahead);
     }
     bool keep_warm_ups = false;
+    static bool opens_ahead(const FakeWire::Posted& p) { return p.poll.leader.empty(); }
     Report report(std::uint64_t sequence) {
         Report r;
         r.sequence = sequence;
@@ -95,7 +94,7 @@ struct Channel : testing::Test {
     }
     // Answers the poll.
     void answer(const Report& r) {
-        while (wire.posted.front().lane != AgentWire::kPollLane) wire.take();
+        while (opens_ahead(wire.posted.front())) wire.take();
         wire.take().answer(r);
     }
     AgentKnowledge known() { return *channel.knowledge(cluster, instance); }
@@ -271,6 +270,33 @@ TEST_F(Channel, GivenAnAgentThatAnswers_WhenNoOrderIsDue_ThenItsOrderLaneIsOpene
     EXPECT_EQ(wire.posted[0].lane, AgentWire::kOrderLane);
     turn();
     EXPECT_EQ(wire.posted.size(), 2u) << "once in a while, not every turn";
+}
+
+TEST_F(Channel, GivenAPollThatFails_WhenTheNextBegins_ThenItTakesAnotherConnection) {
+    turn();
+    answer(report(1));
+    turn();
+    wire.take().answer(make_error(ErrorKind::OutcomeUnknown, "no answer"));
+    clock.now_ += seconds(1);
+    turn();
+    ASSERT_EQ(wire.posted.size(), 1u);
+    EXPECT_EQ(wire.posted[0].lane, AgentWire::kSpareLane);
+    wire.take().answer(report(2));
+    turn();
+    EXPECT_EQ(wire.posted[0].lane, AgentWire::kSpareLane) << "it stays where it is answered";
+}
+
+TEST_F(Channel, GivenAMasterWithGrants_WhenLanesAreOpenedAhead_ThenTheSpareOneIsToo) {
+    keep_warm_ups = true;
+    channel.grant(cluster,
+                  decide::Granting{
+                      instance, PodUid("uid"), Epoch(4), EpochId("four"), milliseconds(3000), {}});
+    turn();
+    answer(report(1));
+    turn();
+    ASSERT_EQ(wire.posted.size(), 3u);
+    EXPECT_EQ(wire.posted[1].lane, AgentWire::kSpareLane);
+    EXPECT_FALSE(wire.posted[1].poll.grant);
 }
 
 TEST_F(Channel, GivenAnOlderReport_WhenItArrivesLate_ThenTheNewerStays) {
