@@ -71,10 +71,10 @@ noise: ## An hour of what must not cause a failover: load, lost packets, taken s
 	@tests/setup.sh all
 	@$(PYTHON) tests/gauntlet/noise.py --minutes $(or $(MINUTES),60)
 
-bench-failover: ## Measure write outages, here and with Patroni (RUNS=3 ONLY="patroni switchover" DOCS=1)
+bench-failover: ## Measure write outages, here and with Patroni (RUNS=3 ONLY="patroni switchover" ADD=1)
 	@tests/setup.sh bench
 	@$(TOOLS)/build.sh release $(JOBS) matriarch-writer
-	@$(PYTHON) tests/bench/failover.py $(if $(RUNS),--runs $(RUNS)) $(if $(DOCS),--write-docs) $(ONLY)
+	@$(PYTHON) tests/bench/failover.py $(if $(RUNS),--runs $(RUNS)) $(if $(ADD),--add) $(ONLY)
 
 sanitize: ## Run unit and integration tests under ASan with UBSan, and under TSan
 	@tests/setup.sh all

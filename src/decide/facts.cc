@@ -135,7 +135,8 @@ bool volume_is_full(const Facts& f, const InstanceView& i) {
 bool volume_has_room(const Report& report) {
     constexpr std::uint64_t kPart = 20, kPlenty = 1u << 30;
     const auto free = report.volume_free.value;
-    return report.volume_full.count() == 0 &&
+    const bool measured = report.volume_size.value > 0;
+    return measured && report.volume_full.count() == 0 &&
            (free >= kPlenty || free >= report.volume_size.value / kPart);
 }
 

@@ -113,6 +113,7 @@ void plain_members(Report_& r, Io&& io) {
     io("syncSince", r.sync_since);
     io("lagMs", r.lag);
     io("conflictMs", r.conflict);
+    io("transactions", r.transactions);
     io("serverVersion", r.server_version_num);
     io("configHash", r.config_hash);
     io("restartPending", r.restart_pending);

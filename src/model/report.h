@@ -139,6 +139,7 @@ struct Report {
     std::chrono::milliseconds lag{0};  // replay lag by time; 0 when caught up
     // For so long replay has waited for queries on this slave, which it conflicts with.
     std::chrono::milliseconds conflict{0};
+    std::uint64_t transactions = 0;  // ended here since its statistics began, of users' databases
     std::vector<StreamView> streams;
     std::vector<SlotView> slots;
     std::optional<SyncRule> sync;  // that the server is known to have loaded ...

@@ -15,12 +15,20 @@ class Writer {
         : labels_{{"namespace", cluster.name_space}, {"cluster", cluster.name}}, out_(out) {}
 
     void gauge(const char* name, const char* help, double value, const Labels& more = {}) {
-        Labels labels = labels_;
-        labels.insert(more.begin(), more.end());
-        out_.push_back({name, help, SampleType::Gauge, std::move(labels), value});
+        add(SampleType::Gauge, name, help, value, more);
+    }
+    void counter(const char* name, const char* help, double value, const Labels& more = {}) {
+        add(SampleType::Counter, name, help, value, more);
     }
 
   private:
+    void add(SampleType type, const char* name, const char* help, double value,
+             const Labels& more) {
+        Labels labels = labels_;
+        labels.insert(more.begin(), more.end());
+        out_.push_back({name, help, type, std::move(labels), value});
+    }
+
     const Labels labels_;
     std::vector<Sample>& out_;
 };
@@ -37,6 +45,10 @@ void slave(Writer& w, const MemberStatus& m, const std::optional<Routes>& routes
     w.gauge("db_replica_health", "1 while this slave is fit for reads.", healthy(routes, m.name),
             replica);
     w.gauge("postgresql_replica_up", "1 while this slave runs and streams.", m.ready, replica);
+    if (m.transactions)
+        w.counter("db_replica_queries_total",
+                  "Transactions that ended on this slave; a single statement is one.",
+                  static_cast<double>(*m.transactions), replica);
     if (!m.lag_ms) return;  // of a silent one nothing is known
     const double lag = static_cast<double>(*m.lag_ms) / 1000;
     w.gauge("db_replica_lag_seconds", "Replay lag; 0 when caught up.", lag, replica);

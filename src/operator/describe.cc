@@ -34,6 +34,7 @@ MemberStatus describe_member(const decide::Observation& seen, const decide::Inst
     m.ready = runs && (m.role == "master" ? report.writable == Known::Yes : report.receiving);
     if (m.role == "slave" && runs) {
         m.lag_ms = report.lag.count();
+        m.transactions = report.transactions;
         const auto* master = seen.find(seen.record->holder);
         if (master && master->report && master->report->timeline == report.timeline)
             m.lag_bytes =

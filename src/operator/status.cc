@@ -173,6 +173,7 @@ ClusterStatus coarse(ClusterStatus status) {
     for (MemberStatus& member : status.members) {
         coarsen(member.lag_bytes, kLagStepBytes);
         coarsen(member.lag_ms, kLagStepMs);
+        member.transactions.reset();
     }
     return status;
 }

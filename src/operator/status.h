@@ -26,6 +26,7 @@ struct MemberStatus {
     std::optional<std::int64_t> lag_bytes, lag_ms;
     std::int64_t timeline = 0;
     std::string pod, node, message;
+    std::optional<std::uint64_t> transactions = {};  // for metrics, not published
     friend bool operator==(const MemberStatus&, const MemberStatus&) = default;
 };
 

@@ -25,7 +25,9 @@ constexpr const char* kStatusSql =
     " CASE WHEN r AND pg_catalog.pg_last_wal_receive_lsn() > pg_catalog.pg_last_wal_replay_lsn()"
     " THEN EXISTS (SELECT FROM pg_catalog.pg_stat_get_activity(NULL)"
     " WHERE backend_type = 'startup' AND (wait_event LIKE 'RecoveryConflict%'"
-    " OR wait_event_type IN ('Lock', 'BufferPin'))) END"
+    " OR wait_event_type IN ('Lock', 'BufferPin'))) END,"
+    " (SELECT pg_catalog.sum(xact_commit + xact_rollback) FROM pg_catalog.pg_stat_database"
+    " WHERE datname NOT IN ('postgres', 'template0', 'template1'))"
     " FROM (SELECT pg_catalog.pg_is_in_recovery() AS r) AS x"
     " LEFT JOIN pg_catalog.pg_stat_wal_receiver AS w ON true;"
     "SELECT application_name, state, sync_state, sent_lsn, flush_lsn, replay_lsn, pid"
@@ -102,6 +104,7 @@ Result<ServerStatus> read_status(Connection& connection, Deadline deadline) {
     out.synchronous_standby_names = server.text(0, 14);
     out.upstream_end = lsn(server, 0, 15);
     out.replay_waits = server.yes(0, 16);
+    out.transactions = number<std::uint64_t>(server.text(0, 17));
 
     const Rows& streams = (*answers)[1];
     for (int i = 0; i < streams.count(); ++i) {

@@ -38,6 +38,7 @@ struct ServerStatus {
     Lsn upstream_end;  // slave: the end of the upstream's WAL, as the stream's last message said
     std::chrono::milliseconds commit_age{0};  // slave: of the last commit that was replayed
     bool replay_waits = false;                // slave: for queries here, which it conflicts with
+    std::uint64_t transactions = 0;  // ended here since its statistics began, of users' databases
     std::vector<StreamView> streams;
     std::vector<Sender> senders;  // of these streams
     std::vector<SlotView> slots;

@@ -4,11 +4,11 @@
   failover.py                          every event, 20 runs each, on all systems
   failover.py --runs 3 node-off        one event
   failover.py patroni switchover       one event on one system
-  failover.py --add ...                keeps what earlier runs measured, and adds to it
-  failover.py --write-docs             writes docs/benchmarks.md from what was measured; runs nothing
+  failover.py --add ...                adds to what docs/benchmarks.json holds, and writes docs/benchmarks.md
   failover.py --list
 
-Results: tables here, and build/bench/failover.json, written after each run. It needs root, as the lab does.
+Results: tables here, and build/bench/failover.json (with --add docs/benchmarks.json), written after each run. It needs
+root, as the lab does.
 """
 
 import argparse
@@ -45,7 +45,6 @@ def options():
     parser.add_argument("only", nargs="*", help="events and systems; none: all")
     parser.add_argument("--runs", type=int, default=20)
     parser.add_argument("--add", action="store_true")
-    parser.add_argument("--write-docs", action="store_true")
     parser.add_argument("--note", help="what else is to be known of the machine; it is told with the results")
     parser.add_argument("--list", action="store_true")
     parser.add_argument("--image", default=os.environ.get("IMAGE"), help="an image of the lab's store, instead of a build")
@@ -68,7 +67,8 @@ def plan(chosen):
 class Bench:
     def __init__(self, chosen):
         self.chosen, self.plan = chosen, plan(chosen)
-        known = Results.read(RESULTS) if chosen.add and RESULTS.exists() else Results()
+        self.path = DOCUMENT.with_suffix(".json") if chosen.add else RESULTS
+        known = Results.read(self.path) if chosen.add and self.path.exists() else Results()
         facts = known.facts | circumstances(chosen.image) | ({"note": chosen.note} if chosen.note else {})
         self.results = Results(known.samples, facts)
         self.total = sum(runs for wanted in self.plan.values() for _, runs in wanted)
@@ -93,9 +93,14 @@ class Bench:
             sample.commit = self.results.facts["commit"] + ("+" if self.results.facts["changed"] else "")
             if sample.hit:
                 self.results.samples.append(sample)
-                self.results.write(RESULTS)
+                self.keep()
             self.done += 1
             say(f"  {number}/{runs}  {sample.one_line()}; {self.left()}")
+
+    def keep(self):
+        self.results.write(self.path)
+        if self.chosen.add:
+            DOCUMENT.write_text(self.results.markdown())
 
     def left(self):
         minutes = (time.monotonic() - self.began) / 60
@@ -108,10 +113,6 @@ def main():
         for event in EVENTS:
             say(f"{event.key:<20}  {event.title}" + ("" if event.peer else "  (not at Patroni)"))
         say(f"systems: {', '.join(SYSTEMS)}")
-        return 0
-    if chosen.write_docs:
-        DOCUMENT.write_text(Results.read(RESULTS).markdown())
-        say(f"written: {DOCUMENT.relative_to(ROOT)}")
         return 0
     if os.geteuid() != 0:
         os.execvp("sudo", ["sudo", "--preserve-env", sys.executable, *sys.argv])

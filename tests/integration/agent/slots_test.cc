@@ -103,5 +103,13 @@ TEST(Volume, GivenARunningInstance_WhenAsked_ThenItTellsSizeFreeSpaceAndWal) {
     EXPECT_GT(r.volume_free.value, 0u);
 }
 
+TEST(Statistics, GivenReadsOnASlave_WhenAsked_ThenTheirTransactionsAreCounted) {
+    Lab lab(2);
+    BRING_UP(lab);
+    const auto before = lab[2].report().transactions;
+    for (int i = 0; i < 10; ++i) lab[2].sql("SELECT 1");
+    lab[2].wait_for("ten more", [&](const Report& r) { return r.transactions >= before + 10; });
+}
+
 }  // namespace
 }  // namespace matriarch::testing

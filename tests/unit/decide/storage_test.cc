@@ -130,6 +130,8 @@ TEST_F(FullVolume, GivenNoSlaveWithRoom_WhenTheMasterHasNone_ThenItStays) {
     fill(2);
     volume(3, 0, 5);  // nearly
     EXPECT_FALSE(handed_over());
+    s.report(3).volume_size = s.report(3).volume_free = Bytes(0);  // not measured
+    EXPECT_FALSE(handed_over());
     EXPECT_FALSE(said("MasterServing").holds);
 }
 

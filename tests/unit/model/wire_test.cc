@@ -172,6 +172,7 @@ TEST(Report, GivenEveryField_WhenSent_ThenItArrivesEqual) {
     r.received = Lsn(4);
     r.replayed = Lsn(5);
     r.receiving = true;
+    r.transactions = 12345;
     r.upstream = InstanceName("orders-1");
     r.lag = std::chrono::milliseconds(12);
     r.conflict = std::chrono::milliseconds(15);

@@ -24,6 +24,7 @@ struct ClusterMetricsTest : ::testing::Test {
         slave.role = "slave";
         slave.ready = true;
         slave.lag_ms = 1500;
+        slave.transactions = 7;
         MemberStatus master;
         master.name = "orders-1";
         master.role = "master";
@@ -48,6 +49,8 @@ TEST_F(ClusterMetricsTest, GivenASlave_WhenAsked_ThenItHasTheNamesThatApplicatio
     EXPECT_THAT(said, HasSubstr(of("db_replica_lag_seconds", "1.5")));
     EXPECT_THAT(said, HasSubstr(of("db_replica_health", "1")));
     EXPECT_THAT(said, HasSubstr(of("postgresql_replica_lag_seconds", "1.5")));
+    EXPECT_THAT(said, HasSubstr("# TYPE db_replica_queries_total counter"));
+    EXPECT_THAT(said, HasSubstr(of("db_replica_queries_total", "7")));
     EXPECT_THAT(said, HasSubstr(of("postgresql_replica_up", "1")));
     EXPECT_THAT(said, Not(HasSubstr("replica=\"orders-1\"")));
 }

@@ -159,7 +159,7 @@ TEST(PgServiceConf, GivenASlaveThatIsOut_WhenWritten_ThenReadsDoNotNameIt) {
     Cluster cluster = orders_cluster();
     EXPECT_EQ(replica(cluster), "[orders_replica]\nhost=" + three + "," + one +
                                     "\nport=5432\ndbname=app\nuser=app\n"
-                                    "target_session_attrs=prefer-standby\n");
+                                    "target_session_attrs=prefer-standby\nconnect_timeout=3\n");
     cluster.spec.routing.fallback_to_master = false;
     EXPECT_NE(replica(cluster).find("host=" + three + "\n"), std::string::npos);
     EXPECT_NE(replica(cluster).find("target_session_attrs=standby\n"), std::string::npos);
