@@ -111,7 +111,7 @@ void LeaderElection::act(const ElectionMachine::Action& action, std::stop_token 
         if (!lease && !absent) report(lease.error());
         std::scoped_lock lock(mutex_);
         if (lease) {
-            machine_.observed(*lease, clock_.now());
+            machine_.read(*lease, clock_.now());
         } else if (absent) {
             machine_.absent("", clock_.now());
         } else {

@@ -72,8 +72,11 @@ class ElectionMachine {
 
     Action next(TimePoint now, WallTime wall);
 
-    // What a read or the watch showed, and when it was received.
+    // What the watch showed, and when it was received; it may be behind.
     void observed(const Lease& lease, TimePoint now);
+    // What the API answered to Do::Read: the truth, even if its version is lower than one that we
+    // knew when we asked. Then the API was restored from a backup.
+    void read(const Lease& lease, TimePoint now);
     // There is no Lease, as of this version of the collection (empty: now).
     void absent(const std::string& resource_version, TimePoint now);
     void read_failed(TimePoint now);
@@ -108,6 +111,8 @@ class ElectionMachine {
     std::int64_t min_transitions_ = 0;
     // A write whose fate is not known: read back before the next one.
     std::optional<Lease> in_doubt_;
+    int doubts_ = 0;      // in a row
+    std::string asked_;   // the version that was known when the last read began
     TimePoint in_doubt_sent_{};
 };
 

@@ -35,7 +35,10 @@ ElectionMachine::Action ElectionMachine::next(TimePoint now, WallTime wall) {
         return action;
     };
     if (now < next_try_) return wait(next_try_);
-    if (!known_ || in_doubt_) return {.what = Do::Read};
+    if (!known_ || in_doubt_) {
+        asked_ = record_ ? record_->resource_version : "";
+        return {.what = Do::Read};
+    }
     if (record_ && mine(*record_)) return {.what = Do::Update, .write = renewal(wall)};
     // Nobody, or somebody whose lease we have not yet seen to its end. A Lease that was deleted
     // under its holder's feet binds us as long: the holder may not know yet.
@@ -70,6 +73,12 @@ void ElectionMachine::observed(const Lease& lease, TimePoint now) {
     const auto jitter =
         Duration(random_.below(static_cast<std::uint64_t>(options_.jitter.count())));
     expires_ = now + std::chrono::seconds(lease.duration_seconds) + jitter;
+}
+
+void ElectionMachine::read(const Lease& lease, TimePoint now) {
+    const bool known_then = record_ && record_->resource_version == asked_;
+    if (known_then && is_older(lease.resource_version, asked_)) record_.reset();
+    observed(lease, now);
 }
 
 void ElectionMachine::absent(const std::string& resource_version, TimePoint now) {
@@ -108,7 +117,7 @@ void ElectionMachine::write_failed(const Error& error, const Lease& attempt, Tim
             // Perhaps our own doing: cpprest may have sent it twice.
             in_doubt_ = attempt;
             in_doubt_sent_ = sent;
-            next_try_ = now;
+            next_try_ = doubts_++ == 0 ? now : now + options_.retry_period / 2;
             break;
         case ErrorKind::NotFound:
             known_ = false;
@@ -131,6 +140,7 @@ void ElectionMachine::accept(const Lease& lease, TimePoint sent) {
         return;
     }
     known_ = true;
+    doubts_ = 0;
     if (!record_ || !is_older(lease.resource_version, record_->resource_version)) record_ = lease;
     min_transitions_ = std::max(min_transitions_, lease.transitions);
     leading_ = true;

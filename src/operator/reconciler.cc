@@ -305,6 +305,9 @@ Status Reconciler::do_step(Look& look, const decide::WriteRecord& step, const st
     auto stored = records_.write(*look.cluster, step.record);
     if (!stored) {
         look.memory.live_version = ResourceVersion();
+        // What is there counts, also if its version is lower: the API was restored from a backup.
+        if (const auto live = records_.read(*look.cluster); live && *live)
+            look.memory.saw_record(**live, world_.clock.now());
         const auto kind = stored.error().kind;
         if (kind == ErrorKind::AlreadyExists || kind == ErrorKind::NotFound)
             return make_error(ErrorKind::Conflict, stored.error().message());

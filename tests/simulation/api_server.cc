@@ -100,6 +100,7 @@ kube::Response ApiServer::handle(const kube::Request& request) {
         return found ? answer(200, *found) : refuse(404, "NotFound", path.key() + " not found");
     }
     world_.count("api writes");
+    world_.count("api writes to " + path.plural);
     if (request.method == "POST") return create(path, body);
     if (request.method == "PUT") return update(path, body);
     if (request.method == "PATCH") return patch(path, body);

@@ -32,6 +32,8 @@ std::string Checks::why_not_its_right(const Postgres& server) const {
     if (record_->holder != place.name || record_->holder_pod != place.pod)
         return "the record names " + record_->holder.value + " (" + record_->holder_pod.value + ")";
     if (container == nullptr || container->place().pod != place.pod) return "its pod is no more";
+    // The one that serves goes on in the epoch after all that the lost record knew.
+    if (restored_ && record_->phase == Phase::Promoting) return "";
     if (container->agent().state().epoch != record_->epoch)
         return "its agent is in epoch " + std::to_string(container->agent().state().epoch.value) +
                ", the record in " + std::to_string(record_->epoch.value);
