@@ -136,9 +136,8 @@ class Arena:
         """Moves the leadership (never the master) if it is in the wrong place."""
         if where == "any":
             return
-        if where == "with master":
-            self.wait_two_operators()
         for _ in range(4):
+            self.wait_two_operators()  # the other one is to lead at once
             leader = self.operator.wait_leader()
             on_it = self.node_of_leader() == master_node
             if on_it == (where == "with master"):
@@ -147,7 +146,6 @@ class Arena:
                 self.bring_operator_to(master_node, leader)
             self.machine.kill(self.machine.operator(self.kube.get("pod", self.operator.namespace, leader)))
             self.operator.wait_leader(other_than=leader)
-            self.wait_two_operators()
         raise WaitFailed(f"the operator's leader could not be brought to a place '{where}' than node{master_node}")
 
     def operator_on(self, node):
@@ -189,7 +187,8 @@ class Arena:
         for event in self.cluster.events()[-40:]:
             yield f"{event.get('eventTime')} {event.get('reason')}: {event.get('note')}"
         for pod in self.operator.pods():
-            yield f"-- {pod['metadata']['name']} on {pod['spec'].get('nodeName')}"
+            yield (f"-- {pod['metadata']['name']} on {pod['spec'].get('nodeName')}: "
+                   f"{json.dumps(pod['status'].get('containerStatuses'))}")
             yield self.text_of(self.operator.namespace, pod, 100000)
         for name, pod in sorted(self.cluster.pods().items()):
             yield f"-- {name} on {pod['spec'].get('nodeName')}: {json.dumps(pod['status'].get('containerStatuses'))}"
