@@ -12,7 +12,8 @@ def test_slaves_are_scaled_to_three_and_to_one(orders, writer):
     orders.wait_ready(90)
     assert len(orders.pods()) == 4
     newcomer = orders.position("slave3")
-    assert orders.endpoints("slave3") == [orders.address(newcomer)]
+    wait_for("the Service of slave3 to lead there, after its hold time",
+             lambda: orders.endpoints("slave3") == [orders.address(newcomer)], 20, state=lambda: orders.endpoints("slave3"))
     assert newcomer.replace("-", "_") in orders.sql(master, "select slot_name from pg_replication_slots")
 
     orders.kube.run("scale", "pgc", orders.name, "-n", orders.namespace, "--replicas=1")
