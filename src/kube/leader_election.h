@@ -111,8 +111,8 @@ class ElectionMachine {
     std::int64_t min_transitions_ = 0;
     // A write whose fate is not known: read back before the next one.
     std::optional<Lease> in_doubt_;
-    int doubts_ = 0;      // in a row
-    std::string asked_;   // the version that was known when the last read began
+    int doubts_ = 0;     // in a row
+    std::string asked_;  // the version that was known when the last read began
     TimePoint in_doubt_sent_{};
 };
 
