@@ -194,8 +194,7 @@ TEST(Faults, GivenASlave_WhenItsPostmasterIsKilled_ThenItComesBackByItself) {
     const pid_t before = lab[2].postmaster();
     const TimePoint killed = lab.clock.now();
     kill(before, SIGKILL);
-    lab[2].wait_for("Dead", [](const Report& r) { return r.state == PostgresState::Dead; });
-    print_time("slave killed to Dead reported", lab.clock.now() - killed);
+    // No wait for Dead: its agent starts a slave again within milliseconds, so no poll need see it.
     lab[2].wait_for("the stream",
                     [&](const Report& r) { return r.receiving && lab[2].postmaster() != before; });
     print_time("slave killed to streaming", lab.clock.now() - killed);
