@@ -1,4 +1,4 @@
-# One small image with operator, agent and writer. Builds with docker and with buildah, on amd64 and
+# One small image with operator, agent, pooler and writer. Builds with docker and with buildah, on amd64 and
 # arm64. Mount a folder at /ccache to keep compiled objects between builds.
 ARG BASE=docker.io/library/debian:bookworm-slim
 FROM ${BASE} AS build
@@ -18,7 +18,8 @@ RUN cmake --preset release -DMATRIARCH_KILL_POINTS=${KILL_POINTS} \
  && cmake --build --preset release \
  && cmake --install build/release --prefix /built \
  && src/cmake/gather-runtime.sh /image \
-      /built/bin/matriarch-operator /built/bin/matriarch-agent /built/bin/matriarch-writer
+      /built/bin/matriarch-operator /built/bin/matriarch-agent /built/bin/matriarch-pooler \
+      /built/bin/matriarch-writer
 
 FROM scratch
 COPY --from=build /image/ /

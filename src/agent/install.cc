@@ -75,7 +75,8 @@ Status copy_program(const std::string& from, const std::string& to) {
 Status install(const std::string& directory, int uid, int gid) {
     for (const char* folder : {"/bin", "/lib", "/etc"})
         if (auto made = make_directory(directory + folder, 0755); !made) return made;
-    if (auto put = copy_program(program_path(), directory + "/bin/matriarch-agent"); !put)
+    const std::string program = program_path();
+    if (auto put = copy_program(program, directory + "/bin/" + base_name(program)); !put)
         return put;
     for (const auto& path : loaded_libraries()) {
         if (!is_library(path)) continue;

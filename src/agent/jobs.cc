@@ -361,10 +361,12 @@ Result<JobOutput> measure(const JobWorld& w) {
 
 // --- SQL ------------------------------------------------------------------------------------
 
-Result<Connection> local_session(const JobWorld& w, Deadline deadline) {
-    return Connection::open(postgres::local_options(w.local.layout.socket_dir, w.local.layout.port,
-                                                    false, "matriarch-agent"),
-                            deadline, w.clock);
+Result<Connection> local_session(const JobWorld& w, Deadline deadline,
+                                 const std::string& database = "postgres") {
+    auto options = postgres::local_options(w.local.layout.socket_dir, w.local.layout.port, false,
+                                           "matriarch-agent");
+    options.emplace_back("dbname", database);  // libpq takes the last word
+    return Connection::open(options, deadline, w.clock);
 }
 
 Result<Connection> upstream_session(const JobWorld& w, const Upstream& up, Deadline deadline) {
@@ -530,8 +532,12 @@ Result<JobOutput> run_job(const JobWorld& w, const Job& job) {
         Result<JobOutput> operator()(const RescueJob& j) { return rescue_to_replay(w, j); }
         Result<JobOutput> operator()(const ValidateJob& j) { return validate(w, j); }
         Result<JobOutput> operator()(const ReconcileJob& j) {
-            return with_session(w, kSqlPatience, [&](Connection& c, Deadline d) {
-                return postgres::reconcile_roles(c, j.config, d);
+            return with_session(w, kSqlPatience, [&](Connection& c, Deadline d) -> Status {
+                if (auto roles = postgres::reconcile_roles(c, j.config, d); !roles) return roles;
+                if (j.config.pooler_role.empty()) return {};
+                auto app = local_session(w, d, j.config.database);
+                if (!app) return app.error();
+                return postgres::reconcile_pooler(*app, j.config.pooler_role, d);
             });
         }
         Result<JobOutput> operator()(const SlotsJob& j) { return keep_slots(w, j); }

@@ -157,6 +157,7 @@ void add_findings(const Facts& f, Plan& plan) {
     }
     // Last: what keeps slaves from reads has been said of them.
     if (auto reads = about_reads(f)) say(plan, std::move(*reads));
+    if (auto poolers = about_poolers(f)) say(plan, std::move(*poolers));
 }
 
 }  // namespace matriarch::decide

@@ -17,5 +17,7 @@ Finding about_storage(const Facts& facts);
 std::optional<Finding> about_copies(const Facts& facts);
 // Where the published routes send reads, and settings of the routing that are left out.
 std::optional<Finding> about_reads(const Facts& facts);
+// Of the spec's poolers; nothing where it has none.
+std::optional<Finding> about_poolers(const Facts& facts);
 
 }  // namespace matriarch::decide

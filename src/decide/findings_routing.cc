@@ -52,4 +52,21 @@ std::optional<Finding> about_reads(const Facts& f) {
                        std::to_string(all) + " slaves" + (out.empty() ? "" : "; " + join(out))};
 }
 
+std::optional<Finding> about_poolers(const Facts& f) {
+    const auto wanted = static_cast<std::size_t>(f.seen.spec.pooler.instances);
+    if (wanted == 0) return {};
+    std::size_t ready = 0;
+    std::vector<std::string> troubles;
+    for (const auto& pooler : f.seen.poolers) {
+        if (pooler.ready) ++ready;
+        if (!pooler.trouble.empty()) troubles.push_back(pooler.pod + ": " + pooler.trouble);
+    }
+    return Finding{"PoolerReady", ready > 0,
+                   ready >= wanted ? "AllReady"
+                   : ready > 0     ? "SomeReady"
+                                   : "NoneReady",
+                   std::to_string(ready) + " of " + std::to_string(wanted) +
+                       " poolers take clients" + (troubles.empty() ? "" : "; " + join(troubles))};
+}
+
 }  // namespace matriarch::decide

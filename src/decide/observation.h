@@ -53,6 +53,15 @@ struct InstanceView {
     std::optional<TimePoint> fit_since;
 };
 
+// One PgBouncer of the cluster.
+struct PoolerView {
+    std::string pod;
+    bool ready = false;   // it takes clients
+    std::string trouble;  // why not, for people
+    std::string holds;    // the Routes::pause for which it holds writers back; empty: none
+    friend bool operator==(const PoolerView&, const PoolerView&) = default;
+};
+
 // What a mandate may still last on, as moments of this operator's own clock. Absent: it did not
 // happen since this process leads.
 struct MandateTimes {
@@ -74,6 +83,7 @@ struct Observation {
     std::vector<InstanceView> instances;  // by ordinal
     std::optional<Routes> published;
     TimePoint published_at;
+    std::vector<PoolerView> poolers;
     std::uint64_t last_sequence = 0;  // the highest that an object with routes of this epoch bears
     Term term;
     TimePoint leadership_until;

@@ -74,6 +74,7 @@ struct Plan {
     std::optional<Granting> granting;  // absent: nobody's mandate is prolonged
     // The record or an agent knows this term, which is above ours: the election must pass it.
     std::optional<Term> term_needed;
+    std::string pause;           // what is to be published as Routes::pause
     std::string phase;           // one word for people: Creating, Ready, FailingOver, ...
     bool uninformed = false;     // no agent was heard yet: nothing is said, nor done but our term
     bool master_failed = false;  // the master can't serve as things are

@@ -141,12 +141,13 @@ SlaveRoute slave_route(const Facts& f, int position, const InstanceView& slave) 
 
 }  // namespace
 
-Routes wanted_routes(const Facts& f) {
+Routes wanted_routes(const Facts& f, const Plan& plan) {
     Routes out;
     out.epoch = f.record->epoch;
     out.timeline = f.record->timeline;
     out.master = master_route(f);
     const auto& routing = f.seen.spec.routing;
+    out.pause = plan.pause;
     out.reads = {routing.strategy, routing.max_lag, routing.fallback_to_master};
     int position = 0;
     for (const auto& name : f.record->positions) {
@@ -169,7 +170,7 @@ void watch_slaves(const Facts& f, Plan& plan) {
 
 void compare_routes(const Facts& f, Plan& plan) {
     if (f.record == nullptr || f.record->system_identifier.empty()) return;
-    Routes wanted = wanted_routes(f);
+    Routes wanted = wanted_routes(f, plan);
     const auto& published = f.seen.published;
     wanted.sequence = f.seen.last_sequence + 1;  // INV-4, also if the ConfigMap was deleted
     if (published) {
@@ -185,7 +186,8 @@ void compare_routes(const Facts& f, Plan& plan) {
         const bool brief = !failed || f.now - *failed < kLongFailover;
         if (plan.master_failed && brief && wanted.master == published->master) return;
         const Duration since = f.now - f.seen.published_at;
-        const bool urgent = published->epoch != wanted.epoch || published->master != wanted.master;
+        const bool urgent = published->epoch != wanted.epoch ||
+                            published->master != wanted.master || published->pause != wanted.pause;
         if (!urgent && since < kPace) {
             plan.recheck = std::min(plan.recheck, kPace - since);
             return;

@@ -9,7 +9,7 @@
 namespace matriarch::decide {
 
 // The answer as it should be, without regard to what is published; the stamp follows from that.
-Routes wanted_routes(const Facts& facts);
+Routes wanted_routes(const Facts& facts, const Plan& plan);
 
 // Adds PublishRoutes if the published answer differs and the pace allows it: a change of master at
 // once, everything else at most once a second.

@@ -5,6 +5,7 @@
 #include "base/mutant.h"
 #include "decide/mandate.h"
 #include "decide/orders.h"
+#include "decide/poolers.h"
 #include "decide/ranking.h"
 #include "decide/rules.h"
 #include "decide/succession.h"
@@ -179,6 +180,7 @@ Verdict hand_over_on_request(const Facts& f, Plan& plan) {
     }
     plan.phase = "SwitchingOver";
     plan.recheck = milliseconds(500);
+    if (!writers_wait(f, plan, "request " + failover.request_id)) return Verdict::Decided;
     Order stop = fence(f, *f.master, true);
     stop.heir = target->name;
     give(f, plan, *f.master, std::move(stop), "request " + failover.request_id);

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "decide/orders.h"
+#include "decide/poolers.h"
 #include "decide/rules.h"
 #include "decide/synchronous.h"
 
@@ -132,7 +133,9 @@ Verdict restart_where_needed(const Facts& f, Plan& plan) {
     const auto* next = next_in_turn(
         f, [&](const InstanceView& i) { return f.fresh(i) && i.report->restart_pending; });
     if (next == nullptr) return Verdict::Pass;
-    Order o = order_for(f, *next, OrderKind::Restart, next->report->config_hash);
+    const auto& what = next->report->config_hash;
+    if (next == f.master && !writers_wait(f, plan, "restart " + what)) return Verdict::Pass;
+    Order o = order_for(f, *next, OrderKind::Restart, what);
     give(f, plan, *next, std::move(o), "a parameter waits for a restart");
     return Verdict::Pass;
 }
@@ -142,9 +145,9 @@ Verdict restart_where_needed(const Facts& f, Plan& plan) {
 Verdict replace_outdated_pods(const Facts& f, Plan& plan) {
     const auto* next =
         next_in_turn(f, [](const InstanceView& i) { return i.pod_outdated && !i.pod_ending; });
-    if (next != nullptr)
-        plan.steps.push_back(
-            {ReplacePod{next->name, next->pod}, "its pod is of an older template"});
+    if (next == nullptr) return Verdict::Pass;
+    if (next == f.master && !writers_wait(f, plan, "pod " + next->pod.value)) return Verdict::Pass;
+    plan.steps.push_back({ReplacePod{next->name, next->pod}, "its pod is of an older template"});
     return Verdict::Pass;
 }
 

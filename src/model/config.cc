@@ -57,6 +57,8 @@ std::string InstanceConfig::hash() const {
     }
     hash.add("");
     hash.add(slots);
+    // Agents that do not know this field count the same without it.
+    if (!pooler_role.empty()) hash.add(pooler_role);
     return hash.str();
 }
 
@@ -79,6 +81,7 @@ Json write_config(const InstanceConfig& c) {
             {"database", c.database},
             {"owner", c.owner},
             {"roles", roles},
+            {"poolerRole", c.pooler_role},
             {"slots", c.slots}};
 }
 
@@ -109,6 +112,7 @@ InstanceConfig read_config(const Json& object) {
         read(item, "replication", r.replication);
         return r;
     });
+    read(object, "poolerRole", c.pooler_role);
     read_list(object, "slots", c.slots, read_one<std::string>);
     return c;
 }

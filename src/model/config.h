@@ -27,6 +27,7 @@ struct InstanceConfig {
     int wal_segment_size_mb = 16;
     std::string database, owner;
     std::vector<RoleConfig> roles;   // made and kept on the master
+    std::string pooler_role;         // of `roles`; empty: no pooler looks up users in `database`
     std::vector<std::string> slots;  // physical slots: one per other instance
 
     // Names a content: equal configurations have equal hashes on all machines.

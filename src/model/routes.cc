@@ -1,5 +1,8 @@
 #include "model/routes.h"
 
+#include <algorithm>
+#include <numeric>
+
 #include "model/json.h"
 
 namespace matriarch {
@@ -24,7 +27,7 @@ std::string_view to_string(RouteState state) {
 
 bool Routes::same_content(const Routes& other) const {
     return timeline == other.timeline && master == other.master && slaves == other.slaves &&
-           reads == other.reads;
+           reads == other.reads && pause == other.pause;
 }
 
 bool takes_reads(const SlaveRoute& slave) {
@@ -46,6 +49,22 @@ std::vector<std::string> position_addresses(const Routes& routes, int position,
         if (slave.position == position && slave.state == RouteState::Ready) return {slave.address};
     // An application that knows only DB_SLAVE1_HOST goes on reading from another slave.
     return read_addresses(routes, spec);
+}
+
+std::vector<std::string> hosts_in_turn(const std::vector<WeightedHost>& hosts) {
+    constexpr int most = 4;
+    int heaviest = 1;
+    for (const auto& h : hosts) heaviest = std::max(heaviest, h.weight);
+    std::vector<int> times;
+    for (const auto& h : hosts)
+        times.push_back(h.weight == 0 ? 0 : std::max(1, h.weight * most / heaviest));
+    const int divisor =
+        std::accumulate(times.begin(), times.end(), 0, [](int a, int b) { return std::gcd(a, b); });
+    std::vector<std::string> out;
+    for (int round = 0; divisor != 0 && round < most / divisor; ++round)
+        for (std::size_t i = 0; i < hosts.size(); ++i)
+            if (round < times[i] / divisor) out.push_back(hosts[i].host);
+    return out;
 }
 
 namespace {
@@ -92,6 +111,7 @@ std::string to_json(const Routes& routes) {
                   {"maxLagMs", routes.reads.max_lag.count()},
                   {"fallbackToMaster", routes.reads.fallback_to_master}}}};
     if (routes.master) out["master"] = write_endpoint(*routes.master);
+    if (!routes.pause.empty()) out["pause"] = routes.pause;
     for (const auto& s : routes.slaves) {
         Json slave = write_endpoint(s);
         slave["position"] = s.position;
@@ -111,6 +131,7 @@ Result<Routes> routes_from_json(std::string_view text) {
     read(*body, "epoch", out.epoch);
     read(*body, "sequence", out.sequence);
     read(*body, "timeline", out.timeline);
+    read(*body, "pause", out.pause);
     if (at(*body, "master").is_object())
         out.master = read_endpoint<MasterRoute>(at(*body, "master"));
     json::read_list(*body, "slaves", out.slaves, [](const Json& item) {

@@ -65,6 +65,9 @@ struct Routes {
     std::optional<MasterRoute> master;  // nothing while nobody may be written to
     std::vector<SlaveRoute> slaves;     // by position
     ReadPolicy reads;
+    // A change of master that was planned comes: poolers hold their writers back until other routes
+    // say otherwise, and tell when they do by this word (PoolerWords). Empty: none.
+    std::string pause;
 
     // The same answer, whatever the stamp.
     bool same_content(const Routes& other) const;
@@ -79,6 +82,18 @@ bool takes_reads(const SlaveRoute& slave);
 std::vector<std::string> read_addresses(const Routes& routes, const RoutingSpec& spec);
 std::vector<std::string> position_addresses(const Routes& routes, int position,
                                             const RoutingSpec& spec);
+
+// The data of the ConfigMap <cluster>-pooler-words: by pod, the last Routes::pause for which that
+// pooler holds all writers back.
+using PoolerWords = StringMap;
+
+struct WeightedHost {
+    std::string host;
+    int weight = 0;
+};
+// A list for those who take its hosts in turn: each as often as its weight says, at most four
+// times and, but for weight 0, at least once.
+std::vector<std::string> hosts_in_turn(const std::vector<WeightedHost>& hosts);
 
 std::string to_json(const Routes& routes);
 Result<Routes> routes_from_json(std::string_view text);

@@ -44,6 +44,10 @@ std::string_view to_string(Strategy strategy) {
     return "round_robin";
 }
 
+std::string_view to_string(PoolMode mode) {
+    return mode == PoolMode::Transaction ? "transaction" : "session";
+}
+
 static std::string_view to_string(TooFewSlaves policy) {
     return policy == TooFewSlaves::Wait ? "wait" : "degrade";
 }
@@ -202,6 +206,19 @@ void read_services(const Json& s, ServicesSpec& out) {
     read_list(s, "loadBalancerSourceRanges", out.source_ranges, read_one<std::string>);
 }
 
+void read_pooler(const Json& p, PoolerSpec& out) {
+    if (!p.is_object()) return;
+    out.instances = 2;
+    read(p, "instances", out.instances);
+    read(p, "image", out.image);
+    read_enum(p, "mode", out.mode, PoolMode::Session);
+    read(p, "maxClientConnections", out.max_client_connections);
+    read(p, "poolSize", out.pool_size);
+    out.parameters = read_string_map(at(p, "parameters"));
+    out.requests = read_string_map(at(at(p, "resources"), "requests"));
+    out.limits = read_string_map(at(at(p, "resources"), "limits"));
+}
+
 void read_scheduling(const Json& s, ClusterSpec& out) {
     read_enum(s, "spread", out.spread, Spread::None);
     read(s, "topologyKey", out.topology_key);
@@ -254,6 +271,7 @@ Result<ClusterSpec> parse_spec(const Json& spec) {
         return failover.error();
     read_routing(at(spec, "routing"), out.slaves, out.routing);
     read_services(at(spec, "services"), out.services);
+    read_pooler(at(spec, "pooler"), out.pooler);
     read_scheduling(at(spec, "scheduling"), out);
     out.pod_labels = read_string_map(at(at(spec, "pod"), "labels"));
     out.pod_annotations = read_string_map(at(at(spec, "pod"), "annotations"));

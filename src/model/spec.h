@@ -88,6 +88,22 @@ struct ServicesSpec {
     std::vector<std::string> source_ranges;
 };
 
+enum class PoolMode { Transaction, Session };
+
+// PgBouncer in front of the cluster.
+struct PoolerSpec {
+    int instances = 0;  // 0: spec.pooler is absent
+    std::string image = "docker.io/edoburu/pgbouncer:v1.24.1-p1";
+    PoolMode mode = PoolMode::Transaction;
+    int max_client_connections = 1000;
+    int pool_size = 25;    // connections to a server, per database and user
+    StringMap parameters;  // further ones of PgBouncer, as they are
+    StringMap requests, limits;
+
+    bool wanted() const { return instances > 0; }
+};
+std::string_view to_string(PoolMode mode);
+
 struct ClusterSpec {
     std::string image = "docker.io/library/postgres:17";
     std::string image_pull_policy = "IfNotPresent";
@@ -102,6 +118,7 @@ struct ClusterSpec {
     FailoverSpec failover;
     RoutingSpec routing;
     ServicesSpec services;
+    PoolerSpec pooler;
     Spread spread = Spread::Preferred;
     std::string topology_key = "kubernetes.io/hostname";
     StringMap node_selector;

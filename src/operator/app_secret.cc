@@ -2,10 +2,12 @@
 
 #include <nlohmann/json.hpp>
 
+#include "model/pooler.h"
 #include "net/crypto.h"
 #include "operator/env_keys.h"
 #include "operator/names.h"
 #include "operator/object_meta.h"
+#include "operator/pooler_objects.h"
 #include "operator/uri.h"
 
 namespace matriarch::op {
@@ -37,38 +39,37 @@ Result<std::string> verifier_for(const std::string& password, const std::string&
     return net::scram_verifier(password, random_bytes(random, net::kScramSaltBytes));
 }
 
-// PgBouncer's auth_file: double quotes are doubled.
-std::string userlist(const std::string& user, const std::string& password) {
-    const auto quote = [](const std::string& text) {
-        std::string out = "\"";
-        for (const char c : text) out += c == '"' ? std::string("\"\"") : std::string(1, c);
-        return out + "\"";
-    };
-    return quote(user) + " " + quote(password) + "\n";
-}
-
 }  // namespace
+
+Result<StringMap> keep_login(const StringMap& former, Random& random) {
+    std::string password = find(former, kPasswordKey);
+    if (password.empty()) password = random.password(kPasswordLength);
+    auto verifier = verifier_for(password, find(former, kVerifierKey), random);
+    if (!verifier)
+        return make_error(ErrorKind::Invalid,
+                          "key password: PostgreSQL can't store it; use ASCII characters",
+                          verifier.error().message());
+    return StringMap{{std::string(kPasswordKey), std::move(password)},
+                     {std::string(kVerifierKey), std::move(*verifier)}};
+}
 
 Result<StringMap> merge_app_secret(const Cluster& cluster, const std::vector<std::string>& hosts,
                                    const std::vector<std::string>& read_hosts,
                                    const std::string& ca_pem, const StringMap& former,
                                    Random& random) {
     const ClusterSpec& spec = cluster.spec;
-    std::string password = find(former, kPasswordKey);
-    if (password.empty()) password = random.password(kPasswordLength);
-    auto verifier = verifier_for(password, find(former, kVerifierKey), random);
-    if (!verifier)
-        return make_error(ErrorKind::Invalid,
-                          "Secret " + app_secret(cluster.key.name) +
-                              ", key password: PostgreSQL can't store it; use ASCII characters",
-                          verifier.error().message());
+    const auto login = keep_login(former, random);
+    if (!login)
+        return make_error(login.error().kind,
+                          "Secret " + app_secret(cluster.key.name) + ", " + login.error().what,
+                          login.error().cause);
+    const std::string& password = login->at(std::string(kPasswordKey));
 
     const auto& schemes = spec.routing.uri_schemes;
     StringMap out;
     if (wanted(spec.routing.formats, "env")) out = secret_env(cluster.key, spec, password);
     out["username"] = spec.owner;
-    out[std::string(kPasswordKey)] = password;
-    out[std::string(kVerifierKey)] = std::move(*verifier);
+    out.insert(login->begin(), login->end());
     out["dbname"] = spec.database;
     out["host"] = service_host(cluster.key, master_service(cluster.key.name));
     out["port"] = std::to_string(kPostgresPort);
@@ -83,6 +84,16 @@ Result<StringMap> merge_app_secret(const Cluster& cluster, const std::vector<std
     // libpq's always: psql and most drivers take it.
     out["uri"] = make_uri(kLibpqScheme, write);
     out["read_uri"] = make_uri(kLibpqScheme, read);
+    if (spec.pooler.wanted()) {
+        UriParts pooled{{service_host(cluster.key, pooler_name(cluster.key.name))},
+                        kPoolerPort,
+                        spec.owner,
+                        password,
+                        spec.database + std::string(kPoolerMasterSuffix)};
+        out["pooler_uri"] = make_uri(kLibpqScheme, pooled);
+        pooled.database = spec.database + std::string(kPoolerReplicaSuffix);
+        out["pooler_read_uri"] = make_uri(kLibpqScheme, pooled);
+    }
     if (wanted(schemes, kAsyncpgScheme)) {
         out["asyncpg_uri"] = make_uri(kAsyncpgScheme, write);
         out["asyncpg_read_uri"] = make_uri(kAsyncpgScheme, read);

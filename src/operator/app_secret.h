@@ -21,6 +21,10 @@ inline constexpr int kPasswordLength = 32;
 inline constexpr std::string_view kPasswordKey = "password";
 inline constexpr std::string_view kVerifierKey = "verifier";  // SCRAM, for InstanceConfig::roles
 
+// A password and its verifier: those of `former`, or new ones. Invalid for a password that
+// PostgreSQL can't store.
+Result<StringMap> keep_login(const StringMap& former, Random& random);
+
 // What the Secret should hold, given what it holds (`former`, empty if there is none). Randomness
 // is used only for a password or a verifier that is missing; otherwise equal inputs give equal
 // outputs. `hosts` as in UriParts: pod names, likely master first; `read_hosts` slaves first.

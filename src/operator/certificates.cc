@@ -129,6 +129,15 @@ WantedCertificate instance_certificate(const ClusterKey& cluster, const Instance
     return out;
 }
 
+WantedCertificate pooler_certificate(const ClusterKey& cluster, std::string_view domain) {
+    WantedCertificate out;
+    out.common_name = pooler_name(cluster.name);
+    out.dns_names = {"localhost"};
+    add_names(out.dns_names, pooler_name(cluster.name), cluster.name_space, domain);
+    out.ip_addresses = {"127.0.0.1", "::1"};
+    return out;
+}
+
 WantedCertificate operator_certificate() {
     WantedCertificate out;
     out.common_name = kOperatorName;

@@ -5,7 +5,8 @@
 // (route_objects.h). Pure; equal inputs give byte-equal JSON; any thread.
 #pragma once
 
-#include <nlohmann/json_fwd.hpp>
+#include <nlohmann/json.hpp>
+#include <string>
 
 #include "operator/cluster.h"
 #include "operator/names.h"
@@ -16,14 +17,25 @@ namespace matriarch::op {
 // just being promoted.
 nlohmann::json instances_service_object(const Cluster& cluster);
 
+// With the type, annotations and networks of spec.services; `short_name` is its key in nodePorts.
+nlohmann::json outward_service(const Cluster& cluster, const std::string& name,
+                               const std::string& short_name, const char* component,
+                               const char* port_name, int port);
 nlohmann::json route_service_object(const Cluster& cluster, const RouteService& service);
 
 // One instance may be away by plan; a cluster of one must not block the drain of its node.
 nlohmann::json disruption_budget(const Cluster& cluster);
 
-nlohmann::json agent_service_account(const Cluster& cluster);
+// What a program of ours may do in the API, as an account: its ServiceAccount, Role and RoleBinding
+// have the same name.
+struct Account {
+    std::string name, component;
+    nlohmann::json rules;
+};
 // The authority record of this one cluster, and nothing else.
-nlohmann::json agent_role(const Cluster& cluster);
-nlohmann::json agent_role_binding(const Cluster& cluster);
+Account agents_account(const Cluster& cluster);
+nlohmann::json service_account(const Cluster& cluster, const Account& account);
+nlohmann::json role(const Cluster& cluster, const Account& account);
+nlohmann::json role_binding(const Cluster& cluster, const Account& account);
 
 }  // namespace matriarch::op

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "model/pooler.h"
+
 namespace matriarch::op {
 
 namespace {
@@ -31,7 +33,7 @@ void limit_wal(const ClusterSpec& spec, StringMap& parameters) {
 
 InstanceConfig instance_config(const ClusterSpec& spec, const InstanceName& instance,
                                const std::vector<InstanceName>& members,
-                               const std::string& verifier) {
+                               const Verifiers& verifiers) {
     InstanceConfig c;
     c.parameters = spec.postgresql.parameters;
     c.master_parameters = spec.postgresql.master_parameters;
@@ -42,7 +44,11 @@ InstanceConfig instance_config(const ClusterSpec& spec, const InstanceName& inst
     c.wal_segment_size_mb = spec.postgresql.wal_segment_size_mb;
     c.database = spec.database;
     c.owner = spec.owner;
-    c.roles.push_back({spec.owner, verifier, true, false});
+    c.roles.push_back({spec.owner, verifiers.owner, true, false});
+    if (spec.pooler.wanted() && !verifiers.pooler.empty()) {
+        c.pooler_role = kPoolerRole;
+        c.roles.push_back({c.pooler_role, verifiers.pooler, true, false});
+    }
 
     limit_wal(spec, c.parameters);
     std::vector<InstanceName> others;

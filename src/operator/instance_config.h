@@ -10,9 +10,14 @@
 
 namespace matriarch::op {
 
-// `members` are all instances of the cluster; `verifier` is the owner role's SCRAM verifier.
+// SCRAM verifiers of the roles' passwords; empty where none is known yet.
+struct Verifiers {
+    std::string owner, pooler;
+};
+
+// `members` are all instances of the cluster.
 InstanceConfig instance_config(const ClusterSpec& spec, const InstanceName& instance,
                                const std::vector<InstanceName>& members,
-                               const std::string& verifier);
+                               const Verifiers& verifiers);
 
 }  // namespace matriarch::op

@@ -71,6 +71,7 @@ struct ClusterMemory {
     bool objects_behind = false;  // by the last pass; the caches had better catch up before another
     HeldObjects uncached;         // of kinds that are not watched
     TimePoint uncached_read{};
+    std::size_t uncached_names = 0;  // of the objects that were read
     std::optional<kube::Condition> objects_condition;
     std::string objects_for;  // what the last complete ensure pass was made for
 

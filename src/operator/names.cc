@@ -35,9 +35,6 @@ std::string any_service(std::string_view cluster) {
 std::string slave_service(std::string_view cluster, int position) {
     return join(cluster, position_name(position));
 }
-std::string routing_config_map(std::string_view cluster) {
-    return join(cluster, "routing");
-}
 std::string app_secret(std::string_view cluster) {
     return join(cluster, "app");
 }
@@ -52,6 +49,10 @@ std::string disruption_budget_name(std::string_view cluster) {
 }
 std::string agent_account(std::string_view cluster) {
     return join(cluster, "agent");
+}
+
+std::string pooler_name(std::string_view cluster) {
+    return join(cluster, "pooler");
 }
 
 std::string stateful_set_name(const InstanceName& instance) {
@@ -101,6 +102,11 @@ StringMap instance_labels(std::string_view cluster, const InstanceName& instance
 StringMap cluster_selector(std::string_view cluster) {
     return {{std::string(kClusterLabel), std::string(cluster)},
             {"app.kubernetes.io/component", "instance"}};
+}
+
+StringMap pooler_selector(std::string_view cluster) {
+    return {{std::string(kClusterLabel), std::string(cluster)},
+            {"app.kubernetes.io/component", std::string(kPoolerComponent)}};
 }
 
 StringMap instance_selector(std::string_view cluster, const InstanceName& instance) {

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "model/ids.h"
+#include "model/pooler.h"
 #include "model/spec.h"
 
 namespace matriarch::op {
@@ -33,6 +34,7 @@ inline constexpr std::string_view kStampAnnotation = "matriarch.dev/stamp";  // 
 
 inline constexpr int kPostgresPort = 5432;
 inline constexpr int kPoolerPort = 6432;
+inline constexpr std::string_view kPoolerComponent = "pooler";
 // Positions that the schema allows (spec.slaves <= 15).
 inline constexpr int kMaxSlaves = 15;
 
@@ -42,12 +44,13 @@ std::string master_service(std::string_view cluster);
 std::string slaves_service(std::string_view cluster);
 std::string any_service(std::string_view cluster);
 std::string slave_service(std::string_view cluster, int position);
-std::string routing_config_map(std::string_view cluster);
 std::string app_secret(std::string_view cluster);
 std::string ca_secret(std::string_view cluster);
 std::string lease_name(std::string_view cluster);
 std::string disruption_budget_name(std::string_view cluster);
 std::string agent_account(std::string_view cluster);  // ServiceAccount, Role and RoleBinding
+// The pooler's Deployment, Service, Secret, ServiceAccount, Role, RoleBinding, PodDisruptionBudget.
+std::string pooler_name(std::string_view cluster);
 
 // Per instance.
 std::string stateful_set_name(const InstanceName& instance);
@@ -72,6 +75,7 @@ StringMap cluster_labels(std::string_view cluster, std::string_view component = 
 StringMap instance_labels(std::string_view cluster, const InstanceName& instance);
 // What selects all pods of a cluster, and of one instance: these never change.
 StringMap cluster_selector(std::string_view cluster);
+StringMap pooler_selector(std::string_view cluster);
 StringMap instance_selector(std::string_view cluster, const InstanceName& instance);
 // "matriarch.dev/cluster=orders", for status.selector and for lists.
 std::string selector_text(std::string_view cluster);

@@ -21,12 +21,25 @@ struct Uncached {
     kube::Resource resource;
     std::string name;
 };
-std::vector<Uncached> uncached(const ClusterKey& cluster) {
-    const std::string account = agent_account(cluster.name);
-    return {{kube::kServiceAccounts, account},
-            {kube::kRoles, account},
-            {kube::kRoleBindings, account},
-            {kube::kDisruptionBudgets, disruption_budget_name(cluster.name)}};
+std::vector<Uncached> uncached(const ClusterKey& cluster, bool poolers) {
+    std::vector<Uncached> out = {{kube::kDisruptionBudgets, disruption_budget_name(cluster.name)}};
+    const auto add_account = [&](const std::string& name) {
+        for (const auto& kind : {kube::kServiceAccounts, kube::kRoles, kube::kRoleBindings})
+            out.push_back({kind, name});
+    };
+    add_account(agent_account(cluster.name));
+    if (!poolers) return out;
+    const std::string pooler = pooler_name(cluster.name);
+    add_account(pooler);
+    out.push_back({kube::kDisruptionBudgets, pooler});
+    out.push_back({kube::kDeployments, pooler});
+    return out;
+}
+
+// Or had: their Service is the last that goes.
+bool has_poolers(const Cluster& cluster, const HeldObjects& held) {
+    return cluster.spec.pooler.wanted() ||
+           held.find(kube::kServices, pooler_name(cluster.key.name)) != nullptr;
 }
 
 Routes hosts_of(const ClusterMemory& memory, const std::set<InstanceName>& instances) {
@@ -59,18 +72,20 @@ ObjectKeeper::ObjectKeeper(kube::Client& client, const Clock& clock, Random& ran
 
 Status ObjectKeeper::read_uncached(const Cluster& cluster, ClusterMemory& memory,
                                    HeldObjects& held) {
-    const bool due =
-        memory.uncached_read == TimePoint{} || clock_.now() - memory.uncached_read > kUncachedPace;
+    const auto names = uncached(cluster.key, has_poolers(cluster, held));
+    const bool due = names.size() != memory.uncached_names || memory.uncached_read == TimePoint{} ||
+                     clock_.now() - memory.uncached_read > kUncachedPace;
     if (due) {
         HeldObjects live;
-        for (const auto& [resource, name] : uncached(cluster.key))
+        for (const auto& [resource, name] : names)
             if (auto read = read_into(client_, resource, {cluster.key.name_space, name}, live);
                 !read)
                 return read;
         memory.uncached = std::move(live);
         memory.uncached_read = clock_.now();
+        memory.uncached_names = names.size();
     }
-    for (const auto& [resource, name] : uncached(cluster.key))
+    for (const auto& [resource, name] : names)
         if (const auto* meta = memory.uncached.find(resource, name)) held.add(resource, *meta);
     return {};
 }
@@ -85,6 +100,9 @@ Provision ObjectKeeper::plan(const Cluster& cluster, const ClusterMemory& memory
         append(all, provision_app_secret(cluster, hosts_writes_first(cluster, routes),
                                          hosts_reads_first(cluster, routes), trusted_pem(ca), held,
                                          random_));
+        if (cluster.spec.pooler.wanted())
+            append(all,
+                   provision_pooler_secret(cluster, ca, held, clock_, random_, cluster_domain_));
     }
     append(all, provision_objects(cluster, wanted, agent_, held));
     return all;

@@ -79,10 +79,9 @@ std::uint64_t last_sequence(const Cluster& cluster, const Caches& caches,
     return last;
 }
 
-// The owner's SCRAM verifier; empty until the Secret has one.
-std::string verifier(const Cluster& cluster, const Caches& caches) {
-    const auto secret =
-        caches.secrets.get(cluster.key.name_space + "/" + app_secret(cluster.key.name));
+// Empty until the Secret has one.
+std::string verifier(const Cluster& cluster, const Caches& caches, const std::string& name) {
+    const auto secret = caches.secrets.get(cluster.key.name_space + "/" + name);
     if (!secret) return "";
     const auto found = secret->data.find(std::string(kVerifierKey));
     return found == secret->data.end() ? "" : found->second;
@@ -122,7 +121,7 @@ std::string container_trouble(const kube::ContainerStatus& c) {
 
 }  // namespace
 
-std::string pod_trouble(const kube::Pod& pod) {
+std::string pod_trouble(const kube::Pod& pod, const std::string& image_field) {
     if (pod.deleting()) return "";
     if (!pod.unschedulable.empty()) return "can't be scheduled: " + pod.unschedulable;
     if (pod.phase == "Failed")
@@ -132,8 +131,26 @@ std::string pod_trouble(const kube::Pod& pod) {
             if (auto trouble = container_trouble(container); !trouble.empty())
                 return trouble.find("Image") == std::string::npos
                            ? trouble
-                           : trouble + " (spec.image, spec.imagePullSecrets)";
+                           : trouble + " (" + image_field + ", spec.imagePullSecrets)";
     return "";
+}
+
+static std::vector<decide::PoolerView> poolers(const Cluster& cluster, const Caches& caches) {
+    std::vector<decide::PoolerView> out;
+    const auto words =
+        caches.config_maps.get(cluster.key.name_space + "/" + pooler_words(cluster.key.name));
+    for (const auto& pod : Caches::of(caches.pods, cluster.key)) {
+        if (pod->label("app.kubernetes.io/component") != kPoolerComponent) continue;
+        decide::PoolerView view;
+        view.pod = pod->name;
+        view.ready = pod->ready && !pod->deleting();
+        view.trouble = pod_trouble(*pod, "spec.pooler.image");
+        if (words)
+            if (const auto word = words->data.find(pod->name); word != words->data.end())
+                view.holds = word->second;
+        out.push_back(std::move(view));
+    }
+    return out;
 }
 
 std::vector<AgentAddress> agent_addresses(const Cluster& cluster, const Caches& caches) {
@@ -164,6 +181,7 @@ decide::Observation observe(const Cluster& cluster, const Caches& caches,
     o.published = memory.published;
     o.published_at = memory.published_at;
     o.last_sequence = last_sequence(cluster, caches, memory);
+    if (cluster.spec.pooler.wanted()) o.poolers = poolers(cluster, caches);
     o.term = Term(leadership.term);
     memory.note_term(o.term, now);
     if (memory.record)
@@ -183,7 +201,8 @@ decide::Observation observe(const Cluster& cluster, const Caches& caches,
         all.push_back(memory.record->holder);
         return all;
     }();
-    const std::string owner_verifier = verifier(cluster, caches);
+    const Verifiers verifiers{verifier(cluster, caches, app_secret(cluster.key.name)),
+                              verifier(cluster, caches, pooler_name(cluster.key.name))};
     const auto sets = Caches::of(caches.stateful_sets, cluster.key);
     const auto pods = Caches::of(caches.pods, cluster.key);
     const auto claims = Caches::of(caches.claims, cluster.key);
@@ -224,7 +243,7 @@ decide::Observation observe(const Cluster& cluster, const Caches& caches,
         }
         const auto fit = memory.fit_since.find(name);
         if (fit != memory.fit_since.end()) view.fit_since = fit->second;
-        view.config = instance_config(cluster.spec, name, members, owner_verifier);
+        view.config = instance_config(cluster.spec, name, members, verifiers);
         const auto last = memory.orders->last.find(name);
         if (last != memory.orders->last.end()) view.sent = last->second;
         const auto configured = memory.orders->configured.find(name);

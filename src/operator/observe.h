@@ -20,6 +20,6 @@ decide::Observation observe(const Cluster& cluster, const Caches& caches,
 std::vector<AgentAddress> agent_addresses(const Cluster& cluster, const Caches& caches);
 
 // Why a pod has no running agent, in one sentence for people; empty if nothing is known.
-std::string pod_trouble(const kube::Pod& pod);
+std::string pod_trouble(const kube::Pod& pod, const std::string& image_field = "spec.image");
 
 }  // namespace matriarch::op

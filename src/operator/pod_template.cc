@@ -6,56 +6,17 @@
 #include "kube/json_access.h"
 #include "model/report.h"
 #include "operator/names.h"
+#include "operator/pod_parts.h"
 
 namespace matriarch::op {
 namespace {
 
 using Json = nlohmann::json;
 
-constexpr int kReadableByGroup = 0440;  // fsGroup makes the group that of the agent
-// What the kubelet itself asks for: an hour, and some seconds to tell the two apart.
-constexpr int kTokenSeconds = 3607;
 // A kill by the kubelet is a failover: only an agent that hangs for a minute is worth it.
 constexpr int kLivenessPeriod = 10, kLivenessFailures = 6, kProbeTimeout = 5;
 constexpr int kReadinessPeriod = 2, kReadinessTimeout = 2, kReadinessFailures = 3;
 constexpr int kStartupPeriod = 1, kStartupFailures = 120;
-
-Json resources(const ClusterSpec& spec) {
-    Json out = Json::object();
-    if (!spec.requests.empty()) out["requests"] = spec.requests;
-    if (!spec.limits.empty()) out["limits"] = spec.limits;
-    return out;
-}
-
-Json pod_security(const ClusterSpec& spec) {
-    return {{"runAsNonRoot", true},
-            {"runAsUser", spec.uid},
-            {"runAsGroup", spec.gid},
-            {"fsGroup", spec.gid},
-            // A full chown of a large volume at each start would take minutes.
-            {"fsGroupChangePolicy", "OnRootMismatch"},
-            {"seccompProfile", {{"type", "RuntimeDefault"}}}};
-}
-
-Json container_security() {
-    return {
-        {"allowPrivilegeEscalation", false},   {"privileged", false},
-        {"readOnlyRootFilesystem", true},      {"runAsNonRoot", true},
-        {"capabilities", {{"drop", {"ALL"}}}}, {"seccompProfile", {{"type", "RuntimeDefault"}}}};
-}
-
-Json probe(std::string_view path, int period, int timeout, int failures) {
-    return {{"httpGet", {{"path", path}, {"port", "health"}, {"scheme", "HTTP"}}},
-            {"periodSeconds", period},
-            {"timeoutSeconds", timeout},
-            {"failureThreshold", failures},
-            {"successThreshold", 1}};
-}
-
-Json from_field(const char* name, const char* path) {
-    return {{"name", name},
-            {"valueFrom", {{"fieldRef", {{"apiVersion", "v1"}, {"fieldPath", path}}}}}};
-}
 
 Json environment(const Cluster& cluster, const InstanceName& instance) {
     return {from_field("POD_NAME", "metadata.name"),
@@ -70,34 +31,13 @@ Json environment(const Cluster& cluster, const InstanceName& instance) {
 
 Json volumes(const InstanceName& instance) {
     const Json memory = {{"medium", "Memory"}};
-    // The agent's token as the in-cluster convention has it, but for the postgres container alone.
-    const Json token = {
-        {"defaultMode", kReadableByGroup},
-        {"sources",
-         {{{"serviceAccountToken", {{"path", "token"}, {"expirationSeconds", kTokenSeconds}}}},
-          {{"configMap",
-            {{"name", "kube-root-ca.crt"},
-             {"items", Json::array({{{"key", "ca.crt"}, {"path", "ca.crt"}}})}}}},
-          {{"downwardAPI",
-            {{"items",
-              Json::array({{{"path", "namespace"},
-                            {"fieldRef",
-                             {{"apiVersion", "v1"}, {"fieldPath", "metadata.namespace"}}}}})}}}}}}};
     return {{{"name", "agent"}, {"emptyDir", Json::object()}},
             {{"name", "run"}, {"emptyDir", memory}},
             {{"name", "tmp"}, {"emptyDir", Json::object()}},
             {{"name", "shm"}, {"emptyDir", memory}},
             {{"name", "tls"},
              {"secret", {{"secretName", tls_secret(instance)}, {"defaultMode", kReadableByGroup}}}},
-            {{"name", "token"}, {"projected", token}}};
-}
-
-Json mount(const char* volume, const char* path, bool read_only = false,
-           const char* sub_path = nullptr) {
-    Json out = {{"name", volume}, {"mountPath", path}};
-    if (read_only) out["readOnly"] = true;
-    if (sub_path) out["subPath"] = sub_path;
-    return out;
+            token_volume()};
 }
 
 Json mounts() {
@@ -108,41 +48,20 @@ Json mounts() {
             mount("tls", "/etc/matriarch/tls", true), mount("run", "/run/matriarch"),
             mount("tmp", "/tmp"),
             // The runtime's own has 64 MiB, too little for parallel queries.
-            mount("shm", "/dev/shm"),
-            mount("token", "/var/run/secrets/kubernetes.io/serviceaccount", true)};
-}
-
-Json init_container(const ClusterSpec& spec, const AgentImage& agent) {
-    return {{"name", "install-agent"},
-            {"image", agent.image},
-            {"imagePullPolicy", agent.pull_policy},
-            {"command",
-             {"matriarch-agent", "install", "/matriarch", "--uid", std::to_string(spec.uid),
-              "--gid", std::to_string(spec.gid)}},
-            // As the main container's: it costs nothing, and a quota wants it of every container.
-            {"resources", resources(spec)},
-            {"securityContext", container_security()},
-            {"terminationMessagePolicy", "FallbackToLogsOnError"},
-            {"volumeMounts", Json::array({mount("agent", "/matriarch")})}};
+            mount("shm", "/dev/shm"), mount("token", kTokenPath, true)};
 }
 
 Json postgres_container(const Cluster& cluster, const InstanceName& instance) {
     const ClusterSpec& spec = cluster.spec;
-    const auto port = [](const char* name, int number) -> Json {
-        return {{"name", name}, {"containerPort", number}, {"protocol", "TCP"}};
-    };
     return {{"name", "postgres"},
             {"image", spec.image},
             {"imagePullPolicy", spec.image_pull_policy},
-            // The agent's own loader and libraries: the image's C library may be older or another.
-            {"command",
-             {"/matriarch/lib/ld.so", "--library-path", "/matriarch/lib",
-              "/matriarch/bin/matriarch-agent", "run"}},
+            {"command", installed_command("matriarch-agent")},
             {"env", environment(cluster, instance)},
             {"ports",
-             {port("postgres", kPostgresPort), port("agent", kAgentPort),
-              port("health", kAgentHealthPort)}},
-            {"resources", resources(spec)},
+             {container_port("postgres", kPostgresPort), container_port("agent", kAgentPort),
+              container_port("health", kAgentHealthPort)}},
+            {"resources", resources(spec.requests, spec.limits)},
             {"securityContext", container_security()},
             {"terminationMessagePolicy", "FallbackToLogsOnError"},
             {"startupProbe", probe("/healthz", kStartupPeriod, kProbeTimeout, kStartupFailures)},
@@ -169,19 +88,6 @@ Json tolerations(const ClusterSpec& spec) {
     return out;
 }
 
-// Anti-affinity, not topology spread constraints: "required" means never two instances on one node,
-// while a skew of 1 allows a second one as soon as every node has its first.
-Json affinity(const Cluster& cluster) {
-    const Json term = {{"topologyKey", cluster.spec.topology_key},
-                       {"labelSelector", {{"matchLabels", cluster_selector(cluster.key.name)}}}};
-    if (cluster.spec.spread == Spread::Required)
-        return {{"podAntiAffinity",
-                 {{"requiredDuringSchedulingIgnoredDuringExecution", Json::array({term})}}}};
-    return {{"podAntiAffinity",
-             {{"preferredDuringSchedulingIgnoredDuringExecution",
-               Json::array({{{"weight", 100}, {"podAffinityTerm", term}}})}}}};
-}
-
 Json pod_metadata(const Cluster& cluster, const InstanceName& instance) {
     // Ours win: selectors and the restart rule depend on them.
     StringMap labels = instance_labels(cluster.key.name, instance);
@@ -202,12 +108,16 @@ Json pod_template(const Cluster& cluster, const InstanceName& instance, const Ag
                 // The agent is PID 1 of its container: it reaps, and its death ends everything.
                 {"shareProcessNamespace", false},
                 {"terminationGracePeriodSeconds", kGraceSeconds},
-                {"securityContext", pod_security(spec)},
+                {"securityContext", pod_security(spec.uid, spec.gid)},
                 {"tolerations", tolerations(spec)},
-                {"initContainers", Json::array({init_container(spec, agent)})},
+                {"initContainers",
+                 Json::array({install_container("matriarch-agent", spec.uid, spec.gid,
+                                                resources(spec.requests, spec.limits), agent)})},
                 {"containers", Json::array({postgres_container(cluster, instance)})},
                 {"volumes", volumes(instance)}};
-    if (spec.spread != Spread::None) pod["affinity"] = affinity(cluster);
+    if (spec.spread != Spread::None)
+        pod["affinity"] =
+            apart(cluster, cluster_selector(cluster.key.name), spec.spread == Spread::Required);
     if (!spec.node_selector.empty()) pod["nodeSelector"] = spec.node_selector;
     if (!spec.priority_class.empty()) pod["priorityClassName"] = spec.priority_class;
     for (const std::string& secret : spec.image_pull_secrets)

@@ -7,17 +7,40 @@
 #include "operator/names.h"
 #include "operator/object_meta.h"
 #include "operator/plan_write.h"
+#include "operator/pooler_objects.h"
 
 namespace matriarch::op {
 namespace {
 
 using Json = nlohmann::json;
 
+void plan_account(WritePlanner& plan, const Cluster& cluster, const Account& account) {
+    plan.apply(kube::kServiceAccounts, service_account(cluster, account));
+    plan.apply(kube::kRoles, role(cluster, account));
+    plan.apply(kube::kRoleBindings, role_binding(cluster, account));
+}
+
+void plan_poolers(WritePlanner& plan, const Cluster& cluster, const AgentImage& agent) {
+    const std::string name = pooler_name(cluster.key.name);
+    if (cluster.spec.pooler.wanted()) {
+        plan_account(plan, cluster, pooler_account(cluster));
+        plan.apply(kube::kConfigMaps, pooler_words_object(cluster));
+        plan.apply(kube::kServices, pooler_service(cluster));
+        plan.apply(kube::kDeployments, pooler_deployment(cluster, agent));
+        plan.apply(kube::kDisruptionBudgets, pooler_budget(cluster));
+        return;
+    }
+    for (const auto& kind : {kube::kDisruptionBudgets, kube::kDeployments, kube::kRoleBindings,
+                             kube::kRoles, kube::kServiceAccounts, kube::kSecrets})
+        plan.remove(kind, name);
+    plan.remove(kube::kConfigMaps, pooler_words(cluster.key.name));
+    // Last: it tells that the others may still be there (has_poolers).
+    plan.remove(kube::kServices, name);
+}
+
 // Objects that depend on the spec only.
 void plan_cluster_objects(WritePlanner& plan, const Cluster& cluster) {
-    plan.apply(kube::kServiceAccounts, agent_service_account(cluster));
-    plan.apply(kube::kRoles, agent_role(cluster));
-    plan.apply(kube::kRoleBindings, agent_role_binding(cluster));
+    plan_account(plan, cluster, agents_account(cluster));
     plan.apply(kube::kServices, instances_service_object(cluster));
     for (const RouteService& service : route_services(cluster.key.name, cluster.spec.slaves))
         plan.apply(kube::kServices, route_service_object(cluster, service));
@@ -138,6 +161,7 @@ Provision provision_objects(const Cluster& cluster, const WantedInstances& insta
         plan.remove(kube::kSecrets, tls_secret(instance));
     }
     plan_leftover_positions(plan, cluster);
+    plan_poolers(plan, cluster, agent);
     for (const InstanceName& instance : instances.present)
         plan_growth(plan, cluster, instance, held, out);
     return out;

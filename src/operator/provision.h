@@ -100,6 +100,11 @@ Provision provision_app_secret(const Cluster& cluster, const std::vector<std::st
                                const std::vector<std::string>& read_hosts,
                                const std::string& ca_pem, const HeldObjects& held, Random& random);
 
+// The Secret <cluster>-pooler: the certificate that clients see, and the poolers' own password.
+Provision provision_pooler_secret(const Cluster& cluster, const StringMap& ca,
+                                  const HeldObjects& held, const Clock& clock, Random& random,
+                                  std::string_view domain = kDefaultClusterDomain);
+
 // EndpointSlices and ConfigMap. Nothing is written over an object whose stamp is higher.
 Provision provision_routes(const Cluster& cluster, const Routes& routes, const HeldObjects& held);
 

@@ -2,10 +2,12 @@
 // data and replaced by compare-and-swap: a key or a password is never lost to a stale cache.
 #include <nlohmann/json.hpp>
 
+#include "model/pooler.h"
 #include "operator/app_secret.h"
 #include "operator/certificates.h"
 #include "operator/names.h"
 #include "operator/plan_write.h"
+#include "operator/pooler_objects.h"
 #include "operator/provision.h"
 
 namespace matriarch::op {
@@ -91,6 +93,26 @@ Provision provision_app_secret(const Cluster& cluster, const std::vector<std::st
         return out;
     }
     plan.put(name, "kubernetes.io/basic-auth", "app", *data);
+    return out;
+}
+
+Provision provision_pooler_secret(const Cluster& cluster, const StringMap& ca,
+                                  const HeldObjects& held, const Clock& clock, Random& random,
+                                  std::string_view domain) {
+    Provision out;
+    SecretPlanner plan(cluster, held, out);
+    const std::string name = pooler_name(cluster.key.name);
+    if (!plan.usable(name)) return out;
+    const StringMap& former = plan.data(name);
+    auto data = ensure_leaf(ca, pooler_certificate(cluster.key, domain), former, clock, random);
+    auto login = data ? keep_login(former, random) : Result<StringMap>(data.error());
+    if (!login) {
+        out.problems.push_back("Secret " + name + ": " + login.error().message());
+        return out;
+    }
+    (*login)["userlist.txt"] = userlist(std::string(kPoolerRole), login->at("password"));
+    data->merge(*login);
+    plan.put(name, "kubernetes.io/tls", kPoolerComponent, *data);
     return out;
 }
 

@@ -2,11 +2,11 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
-#include <numeric>
 
 #include "operator/env_keys.h"
 #include "operator/names.h"
 #include "operator/object_meta.h"
+#include "operator/pooler_objects.h"
 #include "operator/route_objects.h"
 #include "operator/uri.h"
 
@@ -15,7 +15,6 @@ namespace {
 
 // HAProxy's largest weight; ours go to 1000.
 constexpr int kMaxHaproxyWeight = 256;
-constexpr int kMaxRepeats = 4;  // of a host in PgBouncer's list
 
 std::string join(const std::vector<std::string>& items) {
     std::string out;
@@ -73,17 +72,14 @@ std::vector<int> shares(const ClusterSpec& spec, const Routes& routes, int top) 
 // there twice gets twice as many. At random is what kube-proxy does behind one Service.
 std::string pooled_hosts(const Cluster& cluster, const Routes& routes) {
     const ClusterKey& key = cluster.key;
-    const std::vector<int> all = shares(cluster.spec, routes, kMaxRepeats);
-    const int divisor =
-        std::accumulate(all.begin(), all.end(), 0, [](int a, int b) { return std::gcd(a, b); });
-    if (divisor == 0 || cluster.spec.routing.strategy == Strategy::Random)
+    std::vector<WeightedHost> slaves;
+    for (int n = 1; n <= cluster.spec.slaves; ++n)
+        slaves.push_back({service_host(key, slave_service(key.name, n)),
+                          weight_now(cluster.spec.routing, routes, n)});
+    const auto hosts = hosts_in_turn(slaves);
+    if (hosts.empty() || cluster.spec.routing.strategy == Strategy::Random)
         return service_host(key, slaves_service(key.name));
-    std::vector<std::string> out;
-    for (int round = 0; round < kMaxRepeats / divisor; ++round)
-        for (std::size_t i = 0; i < all.size(); ++i)
-            if (round < all[i] / divisor)
-                out.push_back(service_host(key, slave_service(key.name, static_cast<int>(i) + 1)));
-    return join(out);
+    return join(hosts);
 }
 
 std::string_view balance(Strategy strategy) {
@@ -210,6 +206,8 @@ StringMap routing_data(const Cluster& cluster, const Routes& routes) {
     if (wanted(formats, "pg_service") && lines)
         out["pg_service.conf"] = pg_service_conf(cluster, routes);
     if (wanted(formats, "haproxy")) out["haproxy.cfg"] = haproxy_cfg(cluster, routes);
+    if (cluster.spec.pooler.wanted())
+        out[std::string(kPoolerSettingsKey)] = pooler_settings(cluster);
     if (wanted(formats, "pgbouncer") && fits_pgbouncer(cluster.spec.database))
         out["pgbouncer.ini"] = pgbouncer_ini(cluster, routes);
     return out;

@@ -50,6 +50,10 @@ int Rows::count() const {
     return PQntuples(result_.get());
 }
 
+int Rows::column(const char* name) const {
+    return PQfnumber(result_.get(), name);
+}
+
 bool Rows::null(int row, int column) const {
     return PQgetisnull(result_.get(), row, column) != 0;
 }

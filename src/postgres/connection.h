@@ -30,6 +30,7 @@ class Rows {
   public:
     explicit Rows(pg_result* result);
     int count() const;
+    int column(const char* name) const;  // -1: there is none of this name
     bool null(int row, int column) const;
     // Empty for NULL.
     std::string_view text(int row, int column) const;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "model/pooler.h"
 #include "model/report.h"
 
 namespace matriarch::postgres {
@@ -17,6 +18,16 @@ bool ours(std::string_view slot, const std::vector<std::string>& wanted) {
             return true;
     }
     return false;
+}
+
+// Commits of ours must not wait for a synchronous slave that can't connect before they are done.
+Status be_quiet(Connection& connection, Deadline deadline) {
+    const auto done = connection.query(
+        "SET log_statement = 'none'; SET log_min_error_statement = 'panic';"
+        "SET log_min_duration_statement = -1; SET synchronous_commit = 'local';"
+        "SET default_transaction_read_only = off; SET search_path = ''",
+        deadline);
+    return done ? Status() : Status(done.error());
 }
 
 Status make_role(Connection& connection, const RoleConfig& role, Deadline deadline) {
@@ -44,14 +55,7 @@ Status make_role(Connection& connection, const RoleConfig& role, Deadline deadli
 }  // namespace
 
 Status reconcile_roles(Connection& connection, const InstanceConfig& config, Deadline deadline) {
-    // Commits of ours must not wait for a synchronous slave that can't connect before they are
-    // done.
-    const auto quiet = connection.query(
-        "SET log_statement = 'none'; SET log_min_error_statement = 'panic';"
-        "SET log_min_duration_statement = -1; SET synchronous_commit = 'local';"
-        "SET default_transaction_read_only = off; SET search_path = ''",
-        deadline);
-    if (!quiet) return quiet.error();
+    if (auto quiet = be_quiet(connection, deadline); !quiet) return quiet;
 
     RoleConfig replication{std::string(kReplicationRole), "", true, true};
     if (auto made = make_role(connection, replication, deadline); !made) return made;
@@ -90,6 +94,37 @@ Status reconcile_roles(Connection& connection, const InstanceConfig& config, Dea
     if (!made)
         return make_error(made.error().kind, "cannot make database " + config.database,
                           made.error().what);
+    return {};
+}
+
+Status reconcile_pooler(Connection& connection, const std::string& pooler, Deadline deadline) {
+    const std::string schema(kPoolerSchema), role = quote_identifier(pooler);
+    const std::string function = std::string(kPoolerLookup) + "(text)";
+    if (auto quiet = be_quiet(connection, deadline); !quiet) return quiet;
+    // By the function's comment: what was made by another version of it is made anew.
+    constexpr const char* kVersion = "matriarch: pooler lookup 1";
+    const auto made =
+        connection.one("SELECT pg_catalog.obj_description(pg_catalog.to_regprocedure(" +
+                           quote_literal(function) + "), 'pg_proc') = " + quote_literal(kVersion),
+                       deadline);
+    if (!made) return made.error();
+    if (made->yes(0, 0)) return {};
+    const auto done = connection.query(
+        "BEGIN; CREATE SCHEMA IF NOT EXISTS " + schema + "; CREATE OR REPLACE FUNCTION " +
+            std::string(kPoolerLookup) +
+            "(wanted text, OUT usename text, OUT passwd text) RETURNS SETOF record"
+            " LANGUAGE sql STABLE SECURITY DEFINER SET search_path = '' AS"
+            " 'SELECT rolname::text, rolpassword FROM pg_catalog.pg_authid"
+            "  WHERE rolname::text = wanted AND rolcanlogin AND NOT rolsuper AND NOT rolreplication"
+            "  AND (rolvaliduntil IS NULL OR rolvaliduntil > pg_catalog.now())';"
+            "COMMENT ON FUNCTION " +
+            function + " IS " + quote_literal(kVersion) + "; REVOKE ALL ON FUNCTION " + function +
+            " FROM PUBLIC; REVOKE ALL ON SCHEMA " + schema +
+            " FROM PUBLIC; GRANT USAGE ON SCHEMA " + schema + " TO " + role +
+            "; GRANT EXECUTE ON FUNCTION " + function + " TO " + role + "; COMMIT",
+        deadline);
+    if (!done)
+        return make_error(done.error().kind, "cannot make function " + function, done.error().what);
     return {};
 }
 

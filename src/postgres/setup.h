@@ -19,6 +19,11 @@ namespace matriarch::postgres {
 // Master: roles, database and owner, grants. `version_num` as server_version_num.
 Status reconcile_roles(Connection& connection, const InstanceConfig& config, Deadline deadline);
 
+// Master, in the application's database: the function by which the role `pooler` looks up what it
+// needs to let a user in, and that this is all that the role may do. Superusers and replication
+// are not found.
+Status reconcile_pooler(Connection& connection, const std::string& pooler, Deadline deadline);
+
 // Where physical slots stand, by their names.
 using SlotPositions = std::map<std::string, Lsn>;
 Result<SlotPositions> read_slots(Connection& connection, Deadline deadline);

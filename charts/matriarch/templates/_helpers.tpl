@@ -81,7 +81,7 @@ apply needs patch, and create for what does not exist yet. */ -}}
   resources: [postgresclusters/finalizers]
   verbs: [update]
 - apiGroups: [apps]
-  resources: [statefulsets]
+  resources: [statefulsets, deployments]
   verbs: [get, list, watch, create, update, patch, delete]
 - apiGroups: [""]
   resources: [services, configmaps, secrets, serviceaccounts]

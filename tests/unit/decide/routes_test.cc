@@ -229,7 +229,7 @@ TEST_F(RoutesTest, GivenNoMasterForLong_WhenSlavesStandStill_ThenThoseThatWereRe
     s.seen.master_failed_since = kNow - seconds(60);
     lag(2, 60000);
     lag(3, 120000);
-    const auto routes = wanted_routes(Facts(s.seen, s.policy, kNow));
+    const auto routes = wanted_routes(Facts(s.seen, s.policy, kNow), {});
     EXPECT_FALSE(routes.master);
     EXPECT_THAT(read_addresses(routes, s.seen.spec.routing), ElementsAre("10.0.0.2"));
     EXPECT_EQ(routes.slaves[1].state, RouteState::Joining) << "it was out before";

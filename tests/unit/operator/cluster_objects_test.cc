@@ -39,13 +39,14 @@ TEST(DisruptionBudget, GivenSlaves_WhenANodeIsDrained_ThenOneMayGoAndASingleInst
 }
 
 TEST(AgentRole, GivenTheAgentsRights_WhenListed_ThenTheyAreTheClustersLeaseAndNothingElse) {
-    const Json rules = agent_role(orders_cluster())["rules"];
+    const Cluster cluster = orders_cluster();
+    const Json rules = role(cluster, agents_account(cluster))["rules"];
     ASSERT_EQ(rules.size(), 1u);
     EXPECT_EQ(rules[0]["apiGroups"], Json::array({"coordination.k8s.io"}));
     EXPECT_EQ(rules[0]["resources"], Json::array({"leases"}));
     EXPECT_EQ(rules[0]["resourceNames"], Json::array({"orders"}));
     EXPECT_EQ(rules[0]["verbs"], Json::array({"get", "update", "patch"}));
-    const Json binding = agent_role_binding(orders_cluster());
+    const Json binding = role_binding(cluster, agents_account(cluster));
     EXPECT_EQ(binding["roleRef"]["name"], "orders-agent");
     EXPECT_EQ(binding["subjects"][0]["namespace"], "shop");
 }

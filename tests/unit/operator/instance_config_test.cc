@@ -7,7 +7,7 @@ namespace {
 
 StringMap parameters_of(const ClusterSpec& spec) {
     const std::vector<InstanceName> members{InstanceName("orders-1"), InstanceName("orders-2")};
-    return instance_config(spec, members[0], members, "").parameters;
+    return instance_config(spec, members[0], members, {}).parameters;
 }
 
 TEST(WalLimits, GivenASmallVolume_WhenConfigured_ThenWalCannotFillIt) {
