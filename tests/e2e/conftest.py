@@ -64,7 +64,7 @@ def kube(lab):
 
 @pytest.fixture(scope="session")
 def image(lab):
-    return build_images(lab, "e2e", versions=("15", "17"))
+    return build_images(lab, "e2e", versions=("15", "17"), pooler=True)
 
 
 @pytest.fixture(scope="session")

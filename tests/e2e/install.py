@@ -11,17 +11,20 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 CHART = ROOT / "charts" / "matriarch"
 REPOSITORY = "docker.io/matriarch/matriarch"
 POSTGRES = "docker.io/library/postgres:{}"
+PGBOUNCER = "docker.io/library/pgbouncer:trixie"
 NAMESPACE = "matriarch-system"
 
 
-def build_images(lab, tag, versions=("15",), **arguments):
-    """The operator's image, built with these arguments, and PostgreSQL's (15 of Debian's bookworm, 17 of trixie), in
-    every node."""
+def build_images(lab, tag, versions=("15",), pooler=False, **arguments):
+    """The operator's image, built with these arguments, PostgreSQL's (15 of Debian's bookworm, 17 of trixie), and
+    PgBouncer's, in every node."""
     image = f"{REPOSITORY}:{tag}"
     lab("image", "build", "-t", image, *(f"--build-arg={name}={value}" for name, value in arguments.items()), ROOT)
     for version in versions:
         lab("image", "postgres", version, capture=True)
-    lab("load", image, *map(POSTGRES.format, versions))
+    if pooler:
+        lab("image", "pgbouncer", capture=True)
+    lab("load", image, *map(POSTGRES.format, versions), *([PGBOUNCER] if pooler else []))
     return image
 
 

@@ -157,6 +157,10 @@ def image_postgres(lab, arguments):
     print(images.Store(lab).build_postgres(arguments.version))
 
 
+def image_pgbouncer(lab, arguments):
+    print(images.Store(lab).build_pgbouncer())
+
+
 def act(component):
     def command(lab, arguments):
         lab.require_up()
@@ -247,6 +251,8 @@ def parser():
     one = image.add_parser("postgres", help="make a small image like the official one")
     one.set_defaults(command=image_postgres, root=always)
     one.add_argument("version", choices=images.POSTGRES_RELEASE)
+    one = image.add_parser("pgbouncer", help="make a small image of PgBouncer, from Debian's trixie")
+    one.set_defaults(command=image_pgbouncer, root=always)
     return top
 
 

@@ -109,18 +109,25 @@ class Store:
             shutil.rmtree(folder, ignore_errors=True)
 
     def build_postgres(self, version):
-        stored = full_name(f"postgres:{version}")
-        dockerfile = HERE / "images" / "postgres.Dockerfile"
+        return self.build_stand_in("postgres", version, POSTGRES_RELEASE[version], f"VERSION={version}")
+
+    def build_pgbouncer(self):
+        """1.21 or newer: bookworm's is too old."""
+        return self.build_stand_in("pgbouncer", "trixie", "trixie")
+
+    def build_stand_in(self, program, tag, release, *build_args):
+        """For an image that others publish: from Debian's packages, by images/PROGRAM.Dockerfile."""
+        stored = full_name(f"{program}:{tag}")
+        dockerfile = HERE / "images" / f"{program}.Dockerfile"
         # A second name tells by which Dockerfile it was made.
         recipe = hashlib.sha256(dockerfile.read_bytes()).hexdigest()[:10]
-        made = f"localhost/lab/postgres:{version}-{recipe}"
-        base = self.ensure_base(POSTGRES_RELEASE[version])
+        made = f"localhost/lab/{program}:{tag}-{recipe}"
+        base = self.ensure_base(release)
         with lock(self.lab.cache / "images.lock", "making images"):
             if not self.id(made):
                 with step(f"made {stored}"):
                     progress(f"  making {stored}; progress in {self.log}")
-                    self.build(made, dockerfile.parent, dockerfile,
-                               build_args=[f"BASE={base}", f"VERSION={version}"])
+                    self.build(made, dockerfile.parent, dockerfile, build_args=[f"BASE={base}", *build_args])
             self.run("tag", made, stored)
         return stored
 
