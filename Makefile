@@ -11,7 +11,7 @@ export PYTHONDONTWRITEBYTECODE = 1
 
 .DEFAULT_GOAL := help
 .PHONY: help setup build unit integration e2e contract test simulate simulate-mutants demo demo-down gauntlet noise \
-        bench-failover sanitize format format-check lint image manifests manifests-check clean
+        bench-failover bench-reads bench-pooler sanitize format format-check lint image manifests manifests-check clean
 
 help: ## Show this list
 	@awk -F ':[^#]*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-17s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -75,6 +75,15 @@ bench-failover: ## Measure write outages, here and with Patroni (RUNS=3 ONLY="pa
 	@tests/setup.sh bench
 	@$(TOOLS)/build.sh release $(JOBS) matriarch-writer
 	@$(PYTHON) tests/bench/failover.py $(if $(RUNS),--runs $(RUNS)) $(if $(ADD),--add) $(ONLY)
+
+bench-reads: ## Measure reads of the master alone against 1 to 3 slaves, 90 % reads (RUNS=5 SECONDS=12)
+	@tests/setup.sh all
+	@$(PYTHON) tests/bench/loads.py reads $(if $(RUNS),--runs $(RUNS)) $(if $(SECONDS),--seconds $(SECONDS))
+
+bench-pooler: ## Measure many clients through the pooler and direct (RUNS=5 SECONDS=12 CLIENTS=1000)
+	@tests/setup.sh all
+	@$(PYTHON) tests/bench/loads.py pooler $(if $(RUNS),--runs $(RUNS)) $(if $(SECONDS),--seconds $(SECONDS)) \
+		$(if $(CLIENTS),--clients $(CLIENTS))
 
 sanitize: ## Run unit and integration tests under ASan with UBSan, and under TSan
 	@tests/setup.sh all

@@ -8,7 +8,7 @@ PATH = "/opt/matriarch/bin/matriarch-writer"
 BOOK = "/book/acknowledged"
 
 
-def writer_pod(name, namespace, image, cluster, writer=1, host=None, every_ms=10, progress=0):
+def writer_pod(name, namespace, image, cluster, writer=1, host=None, every_ms=10, progress=0, uri="uri"):
     """Fits the restricted Pod Security profile. The book is in a folder of the pod: it has no shell
     and needs no volume."""
     arguments = ["run", "--book", BOOK, "--verify", "--writer", str(writer), "--every-ms", str(every_ms)]
@@ -27,7 +27,7 @@ def writer_pod(name, namespace, image, cluster, writer=1, host=None, every_ms=10
                 "name": "writer", "image": image, "imagePullPolicy": "IfNotPresent",
                 "command": [PATH], "args": arguments,
                 "env": [{"name": "MATRIARCH_WRITER_URI", "valueFrom": {
-                    "secretKeyRef": {"name": f"{cluster}-app", "key": "uri"}}}],
+                    "secretKeyRef": {"name": f"{cluster}-app", "key": uri}}}],
                 "volumeMounts": [{"name": "book", "mountPath": "/book"}],
                 "securityContext": {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True,
                                     "capabilities": {"drop": ["ALL"]}},

@@ -5,7 +5,7 @@ import json
 import time
 
 from cluster import SMALL, Cluster
-from install import Operator, build_images
+from install import PGBOUNCER, Operator, build_images
 from kube import Kube, WaitFailed, wait_for
 from lab_client import Lab, program
 from machine import KILL_POINTS, Machine
@@ -28,6 +28,7 @@ def merged(under, over):
 class Arena:
     purpose = "gauntlet"  # names the lab
     namespace = "gauntlet"
+    pooler = False  # whether its cases need PgBouncer's image
     settings = {"config.logLevel": "debug",
                 "additionalEnv": [{"name": "MATRIARCH_KILL_POINTS", "value": KILL_POINTS}]}
 
@@ -43,9 +44,10 @@ class Arena:
 
     def up(self):
         self.lab.up("--nodes", NODES)
-        self.image = self.wanted_image or build_images(self.lab, f"{self.purpose}{'-kill-points' if self.options else ''}", **self.options)
+        self.image = self.wanted_image or build_images(self.lab, f"{self.purpose}{'-kill-points' if self.options else ''}",
+                                                      pooler=self.pooler, **self.options)
         if self.wanted_image:
-            self.lab("load", self.image, SMALL["image"])
+            self.lab("load", self.image, SMALL["image"], *([PGBOUNCER] if self.pooler else []))
         self.machine = Machine(self.lab)
         self.kube = Kube(program("kubectl"), self.lab.environment()["KUBECONFIG"])
         self.operator = Operator(self.kube, program("helm"), self.image).install(**self.settings)

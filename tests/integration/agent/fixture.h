@@ -71,8 +71,9 @@ class Node {
     Report obey(const Order& order, Duration patience = seconds(60));
 
     Upstream as_upstream() const;
-    // As the application's role, over TCP and TLS.
-    Result<postgres::Connection> connect(Duration patience = seconds(5));
+    // As the application's role, or another one with its password, over TCP and TLS.
+    Result<postgres::Connection> connect(Duration patience = seconds(5),
+                                         const std::string& user = "app");
     // Whether it takes a connection within that time.
     bool connects(Duration patience);
     // One value as text; fails the test if the statement fails.

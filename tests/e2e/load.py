@@ -1,0 +1,79 @@
+"""Busy clients: pgbench in the lab's network, by a Service's name."""
+
+import base64
+import re
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+from kube import wait_for
+from lab_client import LAB
+
+PGBENCH = "/usr/lib/postgresql/15/bin/pgbench"
+TABLE = "create table if not exists busy (id bigserial primary key, client int, at timestamptz default now())"
+WRITE = "insert into busy (client) values (:client_id) returning id;\n"
+# Three statements, so that a change of master may fall between two of them.
+TRANSACTION = "begin;\n" + WRITE + "select count(*) from busy where id > 1000000000;\ncommit;\n"
+
+
+class Load:
+    """So many clients for so long; then `errors` and the times of all transactions. Use it with `with`."""
+
+    def __init__(self, lab, cluster, host, port, database, clients, seconds, script=TRANSACTION, rate=0):
+        self.folder = tempfile.TemporaryDirectory(prefix="matriarch-load-")
+        path = Path(self.folder.name)
+        (path / "script").write_text(script)
+        secret = {key: base64.b64decode(value).decode() for key, value in cluster.secret()["data"].items()}
+        self.environment = {"PGPASSWORD": secret["password"], "PGSSLMODE": "require", "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
+        self.command = [str(LAB), "--name", lab.name, "run", "--", PGBENCH, "--no-vacuum", "--protocol=prepared",
+                        "--client", str(clients), "--jobs", "2", "--time", str(seconds), "--progress", "1",
+                        "--log", f"--log-prefix={path}/log", f"--file={path}/script",
+                        *(["--rate", str(rate)] if rate else []),
+                        "--host", host, "--port", str(port), "--username", secret["username"], database]
+        self.seconds, self.path, self.process = seconds, path, None
+
+    def __enter__(self):
+        self.output = open(self.path / "output", "w+")
+        self.process = subprocess.Popen(self.command, env=self.environment, stdin=subprocess.DEVNULL,
+                                        stdout=self.output, stderr=subprocess.STDOUT, start_new_session=True)
+        return self
+
+    def __exit__(self, *_):
+        if self.process.poll() is None:
+            self.process.terminate()
+        self.process.wait(20)
+        self.output.close()
+        self.folder.cleanup()
+
+    @property
+    def text(self):
+        return (self.path / "output").read_text()
+
+    def wait_busy(self):
+        wait_for("the clients to be busy", lambda: re.search(r"progress: [2-9]\.\d s, [1-9]", self.text), 30,
+                 state=lambda: self.text[-1000:])
+
+    def end(self):
+        """Answers (errors, transactions): what pgbench said of failures, and [(end in s since 1970, ms)]."""
+        self.process.wait(self.seconds + 60)
+        errors = [line for line in self.text.splitlines()
+                  if re.search(r"error|abort|FATAL|failed: [1-9]", line) and "failed transactions: 0 " not in line]
+        if self.process.returncode:
+            errors.append(f"exit code {self.process.returncode}")
+        done = []
+        for log in self.path.glob("log.*"):
+            for line in log.read_text().splitlines():
+                _, _, took, _, second, micro = line.split()[:6]
+                done.append((int(second) + int(micro) / 1e6, int(took) / 1000))
+        return errors, sorted(done)
+
+
+def longest_silence(transactions):
+    """Milliseconds in which no transaction ended."""
+    times = [at for at, _ in transactions]
+    return round(max((b - a for a, b in zip(times, times[1:])), default=0) * 1000)
+
+
+def request_id():
+    return f"t{time.time_ns()}"
