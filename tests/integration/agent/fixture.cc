@@ -475,10 +475,10 @@ Upstream Node::as_upstream() const {
     return {name, name.str(), "127.0.0.1", port};
 }
 
-Result<postgres::Connection> Node::connect(Duration patience) {
+Result<postgres::Connection> Node::connect(Duration patience, const std::string& user) {
     return postgres::Connection::open({{"host", "127.0.0.1"},
                                        {"port", std::to_string(port)},
-                                       {"user", "app"},
+                                       {"user", user},
                                        {"password", lab_.password},
                                        {"dbname", "app"},
                                        {"sslmode", "require"}},

@@ -5,6 +5,7 @@
 
 #include "failover.h"
 #include "fixture.h"
+#include "model/pooler.h"
 
 namespace matriarch::testing {
 namespace {
@@ -57,6 +58,40 @@ TEST(Lifecycle, GivenAnIdleMaster_WhenAQueryHoldsReplayUp_ThenOnlyThatIsLag) {
     lab[2].wait_for("the end of it", [](const Report& r) {
         return r.conflict == milliseconds(0) && r.lag == milliseconds(0);
     });
+}
+
+TEST(Lifecycle, GivenAPooler_WhenConfigured_ThenItsRoleLooksUpUsersAndCanDoNothingElse) {
+    Lab lab(2);
+    lab.bring_up();
+    if (::testing::Test::HasFatalFailure()) return;
+    Order order = lab[1].order(OrderKind::Configure, "Configure/pooler");
+    order.config = lab.config(1);
+    order.config->pooler_role = kPoolerRole;
+    order.config->roles.push_back(order.config->roles[0]);
+    order.config->roles[1].name = kPoolerRole;
+    ASSERT_TRUE(lab[1].send(order).accepted);
+
+    const Deadline soon{lab.clock.now() + seconds(20)};
+    const std::string look_up = "SELECT usename, passwd FROM " + std::string(kPoolerLookup) + "('";
+    for (const int i : {1, 2}) {  // a slave has it by replication
+        Result<postgres::Rows> found = make_error(ErrorKind::NotFound, "not asked yet");
+        lab.eventually(seconds(20), [&] {
+            auto pooler = lab[i].connect(seconds(1), std::string(kPoolerRole));
+            if (pooler) found = pooler->one(look_up + "app')", soon);
+            return found.ok();
+        });
+        ASSERT_TRUE(found.ok()) << found.error().message();
+        EXPECT_EQ(found->text(0, 0), "app");
+        EXPECT_TRUE(found->text(0, 1).starts_with("SCRAM-SHA-256$"));
+        auto pooler = lab[i].connect(seconds(5), std::string(kPoolerRole));
+        ASSERT_TRUE(pooler.ok()) << pooler.error().message();
+        for (const char* never : {"postgres", "matriarch_replication", "nobody"})
+            EXPECT_FALSE(pooler->one(look_up + never + "')", soon).ok()) << never;
+        EXPECT_FALSE(pooler->query("SELECT rolpassword FROM pg_authid", soon).ok());
+        auto app = lab[i].connect();
+        ASSERT_TRUE(app.ok()) << app.error().message();
+        EXPECT_FALSE(app->query(look_up + "app')", soon).ok()) << "the owner may not look";
+    }
 }
 
 TEST(Lifecycle, GivenAMaster_WhenItsPostmasterIsKilled_ThenASlaveTakesOverAndItRejoins) {
