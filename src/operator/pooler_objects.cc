@@ -65,6 +65,8 @@ std::string pooler_settings(const Cluster& cluster) {
         {"tcp_user_timeout", "3000"},
         {"tcp_keepidle", "1"},
         {"tcp_keepintvl", "1"},
+        // All connections to slaves in turn, not the last one again.
+        {"server_round_robin", "1"},
         // Each client's coming and going is no news.
         {"log_connections", "0"},
         {"log_disconnections", "0"},
