@@ -63,7 +63,7 @@ def host(cluster, service):
 
 def through(arena, where, script, clients, seconds, rate=0):
     service, port, database = where
-    return Load(arena.lab, arena.cluster, host(arena.cluster, service), port, database, clients, seconds, script, rate)
+    return Load(arena.lab, arena.cluster, host(arena.cluster, service), port, database, clients, seconds, script, rate, "prepared")
 
 
 def figures(load, seconds):

@@ -20,17 +20,20 @@ TRANSACTION = "begin;\n" + WRITE + "select count(*) from busy where id > 1000000
 class Load:
     """So many clients for so long; then `errors` and the times of all transactions. Use it with `with`."""
 
-    def __init__(self, lab, cluster, host, port, database, clients, seconds, script=TRANSACTION, rate=0):
+    def __init__(self, lab, cluster, host, port, database, clients, seconds, script=TRANSACTION, rate=0,
+                 protocol="extended"):
         self.folder = tempfile.TemporaryDirectory(prefix="matriarch-load-")
         path = Path(self.folder.name)
         (path / "script").write_text(script)
         secret = {key: base64.b64decode(value).decode() for key, value in cluster.secret()["data"].items()}
         self.environment = {"PGPASSWORD": secret["password"], "PGSSLMODE": "require", "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
-        self.command = [str(LAB), "--name", lab.name, "run", "--", PGBENCH, "--no-vacuum", "--protocol=prepared",
+        self.command = [str(LAB), "--name", lab.name, "run", "--", PGBENCH, "--no-vacuum", f"--protocol={protocol}",
                         "--client", str(clients), "--jobs", "2", "--time", str(seconds), "--progress", "1",
                         "--log", f"--log-prefix={path}/log", f"--file={path}/script",
                         *(["--rate", str(rate)] if rate else []),
                         "--host", host, "--port", str(port), "--username", secret["username"], database]
+        # "prepared" for single statements only: pgbench itself stands still while it prepares one, with its other
+        # clients in the middle of transactions.
         self.seconds, self.path, self.process = seconds, path, None
 
     def __enter__(self):

@@ -60,7 +60,8 @@ def test_each_name_leads_where_it_says_and_passwords_are_the_databases(pooled, l
 
 def test_reads_are_spread_by_weight(pooled, lab):
     slaves = {pooled.address(name) for name in pooled.pods() if name != pooled.master}
-    with Load(lab, pooled, host(pooled), 6432, "orders_replica", 8, 6, "select count(*) from busy;\n") as load:
+    with Load(lab, pooled, host(pooled), 6432, "orders_replica", 8, 6, "select count(*) from busy;\n",
+              protocol="prepared") as load:
         load.wait_busy()
         readers = {name: int(pooled.sql(name, "select count(*) from pg_stat_activity where usename = 'orders'"))
                    for name in pooled.pods()}
