@@ -51,6 +51,8 @@ std::string disruption_budget_name(std::string_view cluster);
 std::string agent_account(std::string_view cluster);  // ServiceAccount, Role and RoleBinding
 // The pooler's Deployment, Service, Secret, ServiceAccount, Role, RoleBinding, PodDisruptionBudget.
 std::string pooler_name(std::string_view cluster);
+using matriarch::pooler_words;
+using matriarch::routing_config_map;
 
 // Per instance.
 std::string stateful_set_name(const InstanceName& instance);

@@ -53,7 +53,8 @@ std::string pgbouncer_ini(const Place& place, const std::string& settings, const
            "\nunix_socket_dir = " + place.run_dir + "\nauth_file = " + secret("userlist.txt") +
            "\nclient_tls_sslmode = allow\nclient_tls_cert_file = " + secret("tls.crt") +
            "\nclient_tls_key_file = " + secret("tls.key") +
-           // Without one PgBouncer 1.24 looks for the system's and does not start where it has none.
+           // Without one PgBouncer 1.24 looks for the system's and does not start where it has
+           // none.
            "\nclient_tls_ca_file = " + secret("ca.crt") +
            "\nserver_tls_sslmode = verify-ca\nserver_tls_ca_file = " + secret("ca.crt") + "\n";
 }
