@@ -129,6 +129,14 @@ WantedCertificate instance_certificate(const ClusterKey& cluster, const Instance
     return out;
 }
 
+WantedCertificate service_certificate(const ClusterKey& service, std::string_view domain) {
+    WantedCertificate out;
+    out.common_name = service.name;
+    out.dns_names = {"localhost"};
+    add_names(out.dns_names, service.name, service.name_space, domain);
+    return out;
+}
+
 WantedCertificate operator_certificate() {
     WantedCertificate out;
     out.common_name = kOperatorName;

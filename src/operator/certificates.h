@@ -54,6 +54,9 @@ struct WantedCertificate {
 // The instance's own names and those of all Services, since clients verify the name that they dial.
 WantedCertificate instance_certificate(const ClusterKey& cluster, const InstanceName& instance,
                                        int slaves, std::string_view domain = kDefaultClusterDomain);
+// A Service's own names, for a server of the operator itself.
+WantedCertificate service_certificate(const ClusterKey& service,
+                                      std::string_view domain = kDefaultClusterDomain);
 // The operator's side of the agent's order port.
 WantedCertificate operator_certificate();
 
