@@ -15,9 +15,9 @@ build_packages="build-essential g++ cmake ninja-build ccache pkg-config
     python3 python3-pytest python3-yaml python3-psycopg2 openssl procps"
 lab_packages="build-essential python3 containerd runc containernetworking-plugins buildah debootstrap
     conntrack socat nftables iproute2 procps openssl util-linux"
-check_packages="haproxy pgbouncer prometheus"
-bench_packages="python3-venv e2fsprogs"
-contract_packages="python3-venv default-jdk-headless libpostgresql-jdbc-java"
+check_packages="curl haproxy pgbouncer prometheus python3-venv"
+bench_packages="e2fsprogs"
+contract_packages="default-jdk-headless libpostgresql-jdbc-java"
 
 say() { echo "setup: $*" >&2; }
 

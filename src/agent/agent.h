@@ -186,6 +186,7 @@ class Agent {
     std::optional<std::string> written_hash_;  // of the configuration that the files were made of
     postgres::ServerConfig written_server_;
     std::optional<TimePoint> last_sample_, silent_since_;
+    std::chrono::microseconds answered_in_{0};  // of the last sample
     ReplayLag replay_lag_;
     std::optional<TimePoint> replay_waits_since_;
     Lsn last_flush_;

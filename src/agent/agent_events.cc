@@ -274,6 +274,7 @@ void Agent::on_event(Probed& event) {
     const TimePoint now = clock_.now();
     auto& status = *event.status;
     last_sample_ = event.asked_at;
+    answered_in_ = event.took;
     if (v_.run == Run::Starting) {
         v_.run = Run::Up;
         v_.failed_starts = 0;

@@ -18,6 +18,7 @@ Report essence(Report r) {
     r.lag = r.conflict = milliseconds(0);
     r.memory = r.volume_free = r.wal_size = Bytes();
     r.transactions = 0;
+    r.answered_in = {};
     r.mandate_left = r.promised = r.stream_age = milliseconds(0);
     for (auto& stream : r.streams) stream.sent = stream.flush = stream.replay = Lsn();
     for (auto& slot : r.slots) slot.restart = Lsn();
@@ -96,6 +97,7 @@ void Agent::fill_server(Report& r) const {
     }
     if (r.receiving && goal_ && goal_->order.upstream) r.upstream = goal_->order.upstream->instance;
     r.transactions = s.transactions;
+    r.answered_in = answered_in_;
     r.streams = s.streams;
     r.slots = s.slots;
     r.restart_pending = s.restart_pending;

@@ -116,6 +116,7 @@ struct Probed {
     std::uint64_t generation = 0;  // of the server that was asked
     TimePoint asked_at;
     Result<postgres::ServerStatus> status;
+    std::chrono::microseconds took = {};  // for the answer alone, on a connection that was open
 };
 struct Knocked {  // told when it changes
     std::uint64_t generation = 0;

@@ -112,10 +112,13 @@ void Probe::run() {
             const auto still = read_in_recovery(*connection, deadline);
             if (still && *still) continue;
         }
+        const TimePoint began = clock_.now();
         auto status = read_status(*connection, deadline);
+        const auto took =
+            std::chrono::duration_cast<std::chrono::microseconds>(clock_.now() - began);
         if (!status) connection.reset();
         if (status) in_recovery = status->in_recovery;
-        deliver_({generation, asked, std::move(status)});
+        deliver_({generation, asked, std::move(status), took});
     }
 }
 

@@ -11,7 +11,7 @@
 
 #include "agent/probe.h"
 #include "agent/supervisor.h"
-#include "postgres/connection.h"
+#include "postgres/knock.h"
 
 namespace matriarch::agent {
 namespace {

@@ -124,6 +124,17 @@ Result<Json> Client::create(const Resource& resource, const Json& object, const 
                     what, call);
 }
 
+Result<Json> Client::review(const Resource& resource, const Json& object, const Call& call) {
+    Json typed = object;
+    typed["apiVersion"] = resource.api_version();
+    typed["kind"] = resource.kind;
+    return exchange({.method = "POST",
+                     .target = resource_path(resource, ""),
+                     .content_type = kJson,
+                     .body = dump(typed)},
+                    doing("review", resource, {}), call);
+}
+
 Result<Json> Client::apply(const Resource& resource, const Json& object,
                            const ApplyOptions& options, const Call& call) {
     const ObjectKey key = key_of(object);

@@ -82,6 +82,11 @@ class Client {
     Result<nlohmann::json> create(const Resource& resource, const nlohmann::json& object,
                                   const Call& call = {});
 
+    // A question that is asked by POST (TokenReview, SubjectAccessReview): nothing is stored, so
+    // asking twice is harmless, and `object` has no name. Answers it with its status.
+    Result<nlohmann::json> review(const Resource& resource, const nlohmann::json& object,
+                                  const Call& call = {});
+
     // Server-side apply with fieldValidation=Strict. `object` needs metadata.name; apiVersion and
     // kind are filled in. Send the whole intent each time: an omitted field is removed.
     Result<nlohmann::json> apply(const Resource& resource, const nlohmann::json& object,

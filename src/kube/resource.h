@@ -42,6 +42,10 @@ inline constexpr Resource kRoleBindings{"rbac.authorization.k8s.io", "v1", "role
                                         "RoleBinding"};
 inline constexpr Resource kStorageClasses{"storage.k8s.io", "v1", "storageclasses", "StorageClass",
                                           false};
+inline constexpr Resource kTokenReviews{"authentication.k8s.io", "v1", "tokenreviews",
+                                        "TokenReview", false};
+inline constexpr Resource kSubjectAccessReviews{
+    "authorization.k8s.io", "v1", "subjectaccessreviews", "SubjectAccessReview", false};
 inline constexpr Resource kPostgresClusters{"matriarch.dev", "v1alpha1", "postgresclusters",
                                             "PostgresCluster"};
 

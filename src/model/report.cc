@@ -114,6 +114,7 @@ void plain_members(Report_& r, Io&& io) {
     io("lagMs", r.lag);
     io("conflictMs", r.conflict);
     io("transactions", r.transactions);
+    io("answeredInUs", r.answered_in);
     io("serverVersion", r.server_version_num);
     io("configHash", r.config_hash);
     io("restartPending", r.restart_pending);

@@ -140,6 +140,7 @@ struct Report {
     // For so long replay has waited for queries on this slave, which it conflicts with.
     std::chrono::milliseconds conflict{0};
     std::uint64_t transactions = 0;  // ended here since its statistics began, of users' databases
+    std::chrono::microseconds answered_in{0};  // the agent's last look at the server; 0: not known
     std::vector<StreamView> streams;
     std::vector<SlotView> slots;
     std::optional<SyncRule> sync;  // that the server is known to have loaded ...

@@ -39,7 +39,8 @@ struct HttpRequest {
     std::string query;         // filled by the server: what follows '?', still percent-encoded
     Headers headers;
     std::string body;
-    std::string peer_name;  // server only: CN of the verified client certificate, or empty
+    std::string peer_name;     // server only: CN of the verified client certificate, or empty
+    std::string peer_address;  // server only: where the connection comes from, without the port
 
     // Percent-decoded values of ?name=…, in their order. A bare ?name gives one empty value.
     std::vector<std::string> query_values(std::string_view name) const;

@@ -1,5 +1,8 @@
 #include "net/server_connection.h"
 
+#include <netdb.h>
+#include <sys/socket.h>
+
 #include <algorithm>
 #include <exception>
 
@@ -12,6 +15,20 @@ constexpr std::size_t kPieceBytes = 128 * 1024;
 constexpr std::size_t kEarlyBytes = 16 * 1024;
 // Long enough for a peer on the other side of the world to read our last words.
 constexpr Duration kLinger = seconds(2);
+
+// Empty if the peer is gone already.
+std::string address_of_peer(int fd) {
+    sockaddr_storage address{};
+    socklen_t size = sizeof address;
+    char text[NI_MAXHOST];
+    const auto* peer = reinterpret_cast<const sockaddr*>(&address);
+    if (getpeername(fd, reinterpret_cast<sockaddr*>(&address), &size) != 0 ||
+        getnameinfo(peer, size, text, sizeof text, nullptr, 0, NI_NUMERICHOST) != 0)
+        return "";
+    // An IPv4 peer of a socket for both families.
+    const std::string_view mapped = "::ffff:";
+    return std::string_view(text).starts_with(mapped) ? text + mapped.size() : text;
+}
 
 }  // namespace
 
@@ -107,6 +124,7 @@ void Connection::limit(Duration time, Method then) {
 
 void Connection::begin() {
     self_ = shared_from_this();
+    peer_address_ = address_of_peer(channel_.fd());
     const auto& options = shared_->options;
     if (!options.tls) return start_reading();
     limit(options.request_timeout, &Connection::give_up);
@@ -195,6 +213,7 @@ void Connection::handle() {
     HttpRequest request = reader_->take_request();
     reader_.reset();
     request.peer_name = peer_name_;
+    request.peer_address = peer_address_;
     head_only_ = request.method == "HEAD";
     const auto state = std::make_shared<Responder::State>(loop_, weak_from_this(), ++number_);
     pending_ = state;

@@ -89,7 +89,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
     IoTimer timer_;
     State state_ = State::Handshake;
     std::unique_ptr<MessageReader> reader_;
-    std::string peer_name_;
+    std::string peer_name_, peer_address_;
     std::string early_;  // arrived before its turn (pipelined)
     std::string out_;
     std::size_t out_done_ = 0;

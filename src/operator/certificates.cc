@@ -129,12 +129,11 @@ WantedCertificate instance_certificate(const ClusterKey& cluster, const Instance
     return out;
 }
 
-WantedCertificate pooler_certificate(const ClusterKey& cluster, std::string_view domain) {
+WantedCertificate service_certificate(const ClusterKey& service, std::string_view domain) {
     WantedCertificate out;
-    out.common_name = pooler_name(cluster.name);
+    out.common_name = service.name;
     out.dns_names = {"localhost"};
-    add_names(out.dns_names, pooler_name(cluster.name), cluster.name_space, domain);
-    out.ip_addresses = {"127.0.0.1", "::1"};
+    add_names(out.dns_names, service.name, service.name_space, domain);
     return out;
 }
 

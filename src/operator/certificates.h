@@ -54,9 +54,9 @@ struct WantedCertificate {
 // The instance's own names and those of all Services, since clients verify the name that they dial.
 WantedCertificate instance_certificate(const ClusterKey& cluster, const InstanceName& instance,
                                        int slaves, std::string_view domain = kDefaultClusterDomain);
-// The poolers' Service and, for sessions within the pod, localhost.
-WantedCertificate pooler_certificate(const ClusterKey& cluster,
-                                     std::string_view domain = kDefaultClusterDomain);
+// A Service's own names, for what serves behind it (poolers, the operator's health API).
+WantedCertificate service_certificate(const ClusterKey& service,
+                                      std::string_view domain = kDefaultClusterDomain);
 // The operator's side of the agent's order port.
 WantedCertificate operator_certificate();
 

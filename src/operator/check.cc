@@ -5,6 +5,7 @@
 
 #include "kube/client.h"
 #include "kube/cpprest_transport.h"
+#include "operator/health_access.h"
 
 namespace matriarch::op {
 
@@ -30,6 +31,13 @@ int check(const Options& options, kube::CredentialSource& credentials, const Clo
                 "may list " + std::string(resource.plural) + " in " + where;
             say(question.c_str(), listed ? Status() : listed.error());
         }
+    }
+    if (!options.health_api.address.empty()) {
+        // Nobody's token: that the question may be asked is enough.
+        KubeReviews reviews(client);
+        const auto who = reviews.whose("none");
+        const bool answered = who || who.error().kind == ErrorKind::Unauthorized;
+        say("may ask whose a token is", answered ? Status() : who.error());
     }
     return good ? 0 : 1;
 }

@@ -96,6 +96,12 @@ void ClusterMetrics::forget(const ClusterKey& cluster) {
     shown_.erase(cluster);
 }
 
+std::optional<ClusterMetrics::Shown> ClusterMetrics::shown(const ClusterKey& cluster) const {
+    const std::lock_guard lock(mutex_);
+    const auto found = shown_.find(cluster);
+    return found == shown_.end() ? std::nullopt : std::optional(found->second);
+}
+
 void ClusterMetrics::collect(std::vector<Sample>& out) const {
     const std::lock_guard lock(mutex_);
     for (const auto& [cluster, shown] : shown_) write(cluster, shown.status, shown.routes, out);

@@ -28,11 +28,14 @@ class ClusterMetrics {
               const std::optional<Routes>& routes);
     void forget(const ClusterKey& cluster);
 
-  private:
     struct Shown {
         ClusterStatus status;
         std::optional<Routes> routes;
     };
+    // The last look at it: nothing on a standby.
+    std::optional<Shown> shown(const ClusterKey& cluster) const;
+
+  private:
     void collect(std::vector<telemetry::Sample>& out) const;
 
     mutable std::mutex mutex_;

@@ -16,7 +16,12 @@
 #include "net/server.h"
 #include "operator/agent_channel.h"
 #include "operator/caches.h"
+#include "operator/health_api.h"
+#include "operator/health_certificate.h"
+#include "operator/health_server.h"
+#include "operator/health_source.h"
 #include "operator/https_wire.h"
+#include "operator/listen.h"
 #include "operator/reconciler.h"
 #include "telemetry/controller_metrics.h"
 #include "telemetry/health.h"
@@ -46,12 +51,7 @@ void warn(const Error& error) {
 
 Result<std::unique_ptr<net::HttpServer>> listen(const std::string& address, net::Router& router,
                                                 const Clock& clock) {
-    const auto colon = address.rfind(':');
-    net::ServerOptions options;
-    options.bind_address = colon == std::string::npos ? "" : address.substr(0, colon);
-    options.port = static_cast<std::uint16_t>(
-        std::atoi(colon == std::string::npos ? address.c_str() : address.c_str() + colon + 1));
-    return net::HttpServer::start(options, router.handler(), clock);
+    return net::HttpServer::start(listen_on(address), router.handler(), clock);
 }
 
 }  // namespace
@@ -94,7 +94,16 @@ struct Controller::Impl {
           queue_metrics(registry, "postgrescluster"),
           election_metrics(registry, options_.lease_name),
           healthz("healthz"),
-          readyz("readyz") {
+          readyz("readyz"),
+          reviews(client),
+          health_source(caches, cluster_metrics, clock),
+          health_api(
+              {reviews, [this] { return health_source.clusters(); },
+               [this](const ClusterKey& key) { return health_source.facts(key); },
+               [this](const auto& endpoints) { return health_source.test(endpoints); }, clock},
+              options_.health_api.rate, options_.health_api.anonymous),
+          health_certificate(options_.health_api, options_.lease_namespace, options_.cluster_domain,
+                             client, clock, random) {
         telemetry::add_process_metrics(registry);
         const auto changed = [this](const ClusterKey& key) { queue.add(key.str()); };
         auto namespaces = options.watch_namespaces;
@@ -198,9 +207,20 @@ struct Controller::Impl {
         if (!metrics_server) return metrics_server.error();
         auto health_server = listen(options.health_address, health_router, clock);
         if (!health_server) return health_server.error();
+        std::unique_ptr<HealthServer> health_api_server;
+        if (!options.health_api.address.empty()) {
+            auto started =
+                HealthServer::start(options.health_api.address, health_certificate.source(),
+                                    health_api, registry, clock);
+            if (!started) return started.error();
+            health_api_server = std::move(*started);
+        }
         add_queue_collector();
 
         std::stop_source cache_stop, work_stop, event_stop, election_stop;
+        std::jthread certifying;
+        if (health_api_server)
+            certifying = std::jthread([&](std::stop_token s) { health_certificate.keep(s); });
         std::vector<std::jthread> watching;
         for (auto& set : caches)
             watching.emplace_back([&] { set->run(client, clock, random, cache_stop.get_token()); });
@@ -257,6 +277,10 @@ struct Controller::Impl {
     telemetry::LeaderElectionMetrics election_metrics;
     telemetry::HealthChecks healthz, readyz;
     net::Router metrics_router, health_router;
+    KubeReviews reviews;
+    HealthSource health_source;
+    HealthApi health_api;
+    HealthCertificate health_certificate;
     std::atomic<bool> was_leader{false}, stopping{false};
 };
 

@@ -27,11 +27,13 @@ MemberStatus describe_member(const decide::Observation& seen, const decide::Inst
         return m;
     }
     const Report& report = *i.report;
+    m.heard = i.reported_at;
     m.state = to_string(report.state);
     m.timeline = report.timeline.value;
     if (m.message.empty()) m.message = report.trouble;
     const bool runs = report.state == PostgresState::Running;
     m.ready = runs && (m.role == "master" ? report.writable == Known::Yes : report.receiving);
+    if (runs && report.answered_in.count() > 0) m.answered_in = report.answered_in;
     if (m.role == "slave" && runs) {
         m.lag_ms = report.lag.count();
         m.transactions = report.transactions;

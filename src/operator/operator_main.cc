@@ -57,6 +57,19 @@ int main(int argc, char** argv) {
     app.add_option("--image-pull-policy", options.image_pull_policy, "of that image in pods");
     app.add_option("--metrics-address", options.metrics_address, "ADDRESS:PORT of /metrics");
     app.add_option("--health-address", options.health_address, "ADDRESS:PORT of /healthz, /readyz");
+    auto& health = options.health_api;
+    app.add_option("--health-api-address", health.address,
+                   "ADDRESS:PORT of the health API of the clusters, by HTTPS; none: not served");
+    app.add_option("--health-api-service", health.service,
+                   "its Service: the certificate's names, and its Secrets -ca and -tls");
+    app.add_option("--health-api-tls", health.tls_directory,
+                   "folder with its tls.crt and tls.key; none: the operator issues its own");
+    app.add_flag("--health-api-anonymous", health.anonymous,
+                 "let anybody see /health/database and /api/v2/database/health");
+    app.add_option("--health-api-rate", health.rate.per_second, "requests a second of each caller")
+        ->check(CLI::Range(0.1, 10000.0));
+    app.add_option("--health-api-burst", health.rate.burst, "requests of a caller at once")
+        ->check(CLI::Range(1.0, 10000.0));
     app.add_option("--kubeconfig", options.kubeconfig, "default: in-cluster, or KUBECONFIG");
     app.add_option("--context", options.context, "context of the kubeconfig");
     app.add_option("--cluster-domain", options.cluster_domain, "DNS domain of the cluster");

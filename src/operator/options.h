@@ -5,7 +5,18 @@
 #include <string>
 #include <vector>
 
+#include "operator/rate_limit.h"
+
 namespace matriarch::op {
+
+// Health of the clusters for applications, by HTTPS.
+struct HealthApiOptions {
+    std::string address;                       // empty: not served
+    std::string service = "matriarch-health";  // of the certificate's names and of its Secrets
+    std::string tls_directory;  // tls.crt and tls.key of somebody else's; empty: we issue our own
+    bool anonymous = false;     // GET …/health without a token
+    RateLimit rate{10, 20};     // per caller
+};
 
 struct Options {
     std::vector<std::string> watch_namespaces;  // empty: all
@@ -18,6 +29,7 @@ struct Options {
     std::string pod_name;
     std::string log_format = "json", log_level = "info";
     int max_concurrent = 4;
+    HealthApiOptions health_api;
 };
 
 }  // namespace matriarch::op

@@ -174,6 +174,8 @@ ClusterStatus coarse(ClusterStatus status) {
         coarsen(member.lag_bytes, kLagStepBytes);
         coarsen(member.lag_ms, kLagStepMs);
         member.transactions.reset();
+        member.answered_in.reset();
+        member.heard.reset();
     }
     return status;
 }

@@ -5,12 +5,14 @@
 // Pure; any thread; decoding is total (what is not understood is empty).
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "base/clock.h"
 #include "kube/conditions.h"
 
 namespace matriarch::op {
@@ -26,7 +28,10 @@ struct MemberStatus {
     std::optional<std::int64_t> lag_bytes, lag_ms;
     std::int64_t timeline = 0;
     std::string pod, node, message;
-    std::optional<std::uint64_t> transactions = {};  // for metrics, not published
+    // For metrics and the health API, not published.
+    std::optional<std::uint64_t> transactions = {};
+    std::optional<std::chrono::microseconds> answered_in = {};  // the agent's last look at it
+    std::optional<TimePoint> heard = {};                        // when its agent last answered
     friend bool operator==(const MemberStatus&, const MemberStatus&) = default;
 };
 

@@ -1,12 +1,8 @@
 #include "postgres/connection.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <libpq-fe.h>
 #include <poll.h>
-#include <sys/socket.h>
-#include <sys/un.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cstring>
@@ -157,35 +153,6 @@ std::string quote_identifier(std::string_view text) {
         out += c;
     }
     return out + "\"";
-}
-
-Status knock(const std::string& socket_path, Deadline deadline, const Clock& clock) {
-    sockaddr_un address{};
-    address.sun_family = AF_UNIX;
-    if (socket_path.size() >= sizeof address.sun_path)
-        return make_error(ErrorKind::Invalid, "the socket's path is too long");
-    memcpy(address.sun_path, socket_path.c_str(), socket_path.size());
-    const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd < 0) return make_error(ErrorKind::Unavailable, "no socket", strerror(errno));
-    struct Closer {
-        int fd;
-        ~Closer() { close(fd); }
-    } closer{fd};
-    if (connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) {
-        // EAGAIN on a unix socket: the backlog is full, as a frozen postmaster leaves it.
-        const auto kind = errno == EAGAIN ? ErrorKind::Timeout : ErrorKind::Unavailable;
-        return make_error(kind, "the postmaster does not accept connections", strerror(errno));
-    }
-    // Length 8 and NEGOTIATE_GSS_CODE 80877104, both big-endian (libpq/pqcomm.h).
-    static constexpr unsigned char kRequest[] = {0, 0, 0, 8, 0x04, 0xD2, 0x16, 0x30};
-    if (send(fd, kRequest, sizeof kRequest, MSG_NOSIGNAL) != sizeof kRequest)
-        return make_error(ErrorKind::Unavailable, "the postmaster hung up", strerror(errno));
-    if (!wait_for(fd, POLLIN, deadline, clock))
-        return make_error(ErrorKind::Timeout, "the postmaster accepts no connection");
-    char answer = 0;
-    if (recv(fd, &answer, 1, 0) != 1)
-        return make_error(ErrorKind::Unavailable, "the postmaster hung up");
-    return {};
 }
 
 }  // namespace matriarch::postgres

@@ -65,9 +65,4 @@ class Connection {
 std::string quote_literal(std::string_view text);
 std::string quote_identifier(std::string_view text);
 
-// Asks whether a postmaster accepts and forks, without credentials: an encryption request (GSSENC,
-// which unlike an SSLRequest writes no line into the server's log) and its one byte of answer. It
-// sees a frozen postmaster, to which an established connection is blind.
-Status knock(const std::string& socket_path, Deadline deadline, const Clock& clock);
-
 }  // namespace matriarch::postgres

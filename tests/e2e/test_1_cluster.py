@@ -1,5 +1,6 @@
 """From apply to a whole cluster."""
 
+from health import Health
 from kube import wait_for
 from writer import interruptions
 
@@ -63,3 +64,37 @@ def test_a_writer_with_the_uri_of_the_secret_and_one_by_service_both_write(write
         assert verdict["lost"] == 0
         assert verdict["duplicates"] == 0
         assert interruptions(summary) == []
+
+
+def test_the_health_api_tells_who_may_know(kube, lab, orders):
+    lag = "/api/v2/database/replica-lag"
+    with Health(kube, lab, orders.namespace, "reader") as reader, \
+            Health(kube, lab, orders.namespace, "stranger", may=False) as stranger:
+        status, health = wait_for(
+            "healthy", lambda: (found := reader.ask("/health/database", orders))[1].get("status") == "healthy" and found,
+            20, state=lambda: reader.ask("/health/database", orders))
+        assert status == 200
+        assert health["replicas"] == {"total": 2, "healthy": 2, "unhealthy": 0}
+        assert {name: one["role"] for name, one in health["details"].items()} == {
+            "orders-1": "primary", "orders-2": "replica", "orders-3": "replica"}
+        assert stranger.ask(lag, orders)[0] == 403
+        assert reader.ask(lag, orders, token=False)[0] == 401
+        status, tests = reader.ask("/api/v2/database/test-connection?database_type=all", orders, "POST")
+        assert status == 200
+        assert [(one["name"], one["healthy"]) for one in tests["results"]] == [
+            ("orders-1", True), ("orders-2", True), ("orders-3", True)]
+
+
+def test_leader_and_standby_both_answer_for_health(kube, lab, operator, orders):
+    leader = operator.wait_leader()
+    with Health(kube, lab, orders.namespace, "reader") as reader:
+        for pod in operator.running():
+            status, answer = reader.ask("/api/v2/database/replica-lag", orders, address=pod["status"]["podIP"])
+            assert status == 200
+            assert [(one["replica_name"], one["healthy"]) for one in answer["replicas"]] == [
+                ("orders-2", True), ("orders-3", True)]
+            looked = [one["last_checked"] is not None for one in answer["replicas"]]
+            assert looked == [pod["metadata"]["name"] == leader] * 2
+            _, health = reader.ask("/api/v2/database/health", orders, address=pod["status"]["podIP"])
+            known = health["primary"]["response_time_ms"] is not None
+            assert known == (pod["metadata"]["name"] == leader)

@@ -35,7 +35,7 @@ def limited(kube, image, operator):
     operator.uninstall()
     limited = Operator(kube, program("helm"), image).install(**{
         "watchNamespaces": "{fenced}", "crds.enabled": "false", "flowSchema.enabled": "false",
-        "rbac.aggregateClusterRoles": "false"})
+        "health.enabled": "false", "rbac.aggregateClusterRoles": "false"})
     limited.wait_leader()
     yield limited
     for name in ("fenced", "elsewhere"):

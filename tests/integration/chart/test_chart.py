@@ -33,7 +33,8 @@ VALUE_SETS = {
     "one namespace": {"watchNamespaces": [FIRST]},
     "no rights beyond the namespaces": {
         "watchNamespaces": [FIRST, SECOND], "crds": {"enabled": False},
-        "flowSchema": {"enabled": False}, "rbac": {"aggregateClusterRoles": False}},
+        "flowSchema": {"enabled": False}, "health": {"enabled": False},
+        "rbac": {"aggregateClusterRoles": False}},
     "a single replica": {"replicaCount": 1},
     "own account and names": {
         "fullnameOverride": f"own-{RUN}", "serviceAccount": {"create": False, "name": "default"},
@@ -47,6 +48,9 @@ VALUE_SETS = {
         "additionalArgs": ["--example=1"], "additionalEnv": [{"name": "A", "value": "b"}],
         "additionalVolumes": [{"name": "more", "emptyDir": {}}],
         "additionalVolumeMounts": [{"name": "more", "mountPath": "/more"}],
+        "health": {"anonymous": True, "rateLimit": {"perSecond": 0.5, "burst": 1},
+                   "tls": {"secretName": "own"},
+                   "service": {"type": "NodePort", "port": 8443, "annotations": {"a": "b"}}},
         "affinity": {"nodeAffinity": {}}, "podDisruptionBudget": {"minAvailable": "50%"},
         "topologySpreadConstraints": [{
             "maxSkew": 1, "topologyKey": "kubernetes.io/hostname", "whenUnsatisfiable": "ScheduleAnyway",
@@ -58,6 +62,7 @@ VALUE_SETS = {
 BAD_VALUES = [
     ({"replicas": 3}, "additional properties 'replicas' not allowed"),
     ({"replicaCount": 0}, "minimum: got 0, want 1"),
+    ({"health": {"rateLimit": {"perSecond": 0}}}, "/health/rateLimit/perSecond"),
     ({"config": {"logLevel": "loud"}}, "/config/logLevel"),
     ({"watchNamespaces": "shop"}, "/watchNamespaces"),
     ({"serviceAccount": {"create": False}}, "serviceAccount.name is needed"),
@@ -209,7 +214,9 @@ class GivenARelease(unittest.TestCase):
         self.install()
         for verb, resource in (("list", "postgresclusters.matriarch.dev"), ("watch", "secrets"),
                                ("patch", "leases.coordination.k8s.io"), ("watch", "nodes"),
-                               ("create", "endpointslices.discovery.k8s.io")):
+                               ("create", "endpointslices.discovery.k8s.io"),
+                               ("create", "tokenreviews.authentication.k8s.io"),
+                               ("create", "subjectaccessreviews.authorization.k8s.io")):
             self.assertTrue(soon(may, verb, resource, "-A"), f"{verb} {resource}")
         for verb, resource in (("create", "postgresclusters.matriarch.dev"), ("create", "pods"),
                                ("create", "pods/exec"), ("patch", "nodes"),

@@ -138,6 +138,16 @@ TEST_F(ClientTest, GivenNoPrecondition_WhenUpdated_ThenItIsRefusedUnsent) {
     EXPECT_TRUE(transport_.requests.empty());
 }
 
+TEST_F(ClientTest, GivenAReview_WhenAsked_ThenItNeedsNoNameAndAnswersItsStatus) {
+    transport_.answer(201, {{"status", {{"authenticated", true}}}});
+    const auto answer = client_.review(kTokenReviews, {{"spec", {{"token", "t"}}}});
+    ASSERT_TRUE(answer.ok());
+    EXPECT_EQ((*answer)["status"]["authenticated"], true);
+    EXPECT_EQ(transport_.requests.back().target, "/apis/authentication.k8s.io/v1/tokenreviews");
+    EXPECT_EQ(last_body(), json::parse(R"({"apiVersion":"authentication.k8s.io/v1",
+                                           "kind":"TokenReview","spec":{"token":"t"}})"));
+}
+
 TEST_F(ClientTest, GivenAMergePatch_WhenSent_ThenTheVersionIsItsPrecondition) {
     transport_.answer(200, json::object());
     ASSERT_TRUE(client_.merge_patch(kPods, {"db", "a"}, "77", {{"spec", {{"x", 1}}}}).ok());

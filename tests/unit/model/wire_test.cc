@@ -173,6 +173,7 @@ TEST(Report, GivenEveryField_WhenSent_ThenItArrivesEqual) {
     r.replayed = Lsn(5);
     r.receiving = true;
     r.transactions = 12345;
+    r.answered_in = std::chrono::microseconds(1234);
     r.upstream = InstanceName("orders-1");
     r.lag = std::chrono::milliseconds(12);
     r.conflict = std::chrono::milliseconds(15);

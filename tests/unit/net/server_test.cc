@@ -32,6 +32,17 @@ TEST_F(Server, GivenOneConnection_WhenTwoRequestsArePipelined_ThenBothAreAnswere
     EXPECT_NE(all.npos, all.find("Date: "));
 }
 
+TEST_F(Server, GivenAPeer_WhenItAsks_ThenItsAddressIsKnown) {
+    const Handler tell = [](HttpRequest request, Responder responder) {
+        responder.answer(text_response(200, "from " + request.peer_address + "!"));
+    };
+    // On every address, where an IPv4 peer looks like an IPv6 one.
+    server_ = *HttpServer::start(options_, tell, clock_);
+    auto peer = connect();
+    peer.send(kGet);
+    EXPECT_NE(std::string::npos, peer.read_until("!").find("from 127.0.0.1!"));
+}
+
 TEST_F(Server, GivenAChunkedBody_WhenSentInPieces_ThenItArrivesWhole) {
     auto peer = start(echo());
     for (const char* piece : {"POST / HTTP/1.1\r\nHo", "st: x\r\nTransfer-Encoding: chunked\r\n",
