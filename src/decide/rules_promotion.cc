@@ -24,7 +24,9 @@ Order without_rescue(Order order) {
 std::optional<Bytes> loss_at_switch(const Facts& f) {
     const auto* former = f.seen.find(f.record->former);
     const auto& history = f.master->report->history;
-    if (former == f.master) return Bytes(0);
+    // It went on, unless it never was more than a candidate, which is promoted now.
+    const bool promoted = f.master->report->timeline_opened_by == f.record->epoch_id;
+    if (former == f.master) return promoted ? std::nullopt : std::optional(Bytes(0));
     if (all_commits_wait(*f.record)) return {};  // what is left out was acknowledged to nobody
     if (former == nullptr || !former->report || history.empty()) return {};
     const Report& old = *former->report;

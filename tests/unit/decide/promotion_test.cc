@@ -118,6 +118,29 @@ TEST_F(Candidate5, GivenItWasNeverSeenPromoted_WhenAnotherIsChosen_ThenItsNumber
     EXPECT_EQ(r->reserved, Timeline(4));
 }
 
+// Found by simulation: it was called the old master, which loses nothing, and orders-1 had more.
+TEST_F(Candidate5, GivenItNeverServed_WhenItIsChosenAgain_ThenItsLossIsNotKnown_INV5) {
+    s.fenced(2);
+    s.report(2).standby = true;
+    s.report(2).receiving = false;
+    s.report(2).end_of_wal = Lsn(1000);
+    s.at(1).reachable = s.at(3).reachable = false;
+    s.seen.master_failed_since = kNow - seconds(5);
+    const auto* r = written();
+    ASSERT_NE(r, nullptr);
+    EXPECT_EQ(r->holder, InstanceName("orders-2"));
+    EXPECT_FALSE(only<WriteRecord>(plan)->loss);
+
+    s.seen.record = *r;
+    s.seen.record->version = ResourceVersion("12");
+    s.serve(2);
+    on_timeline_4(2, r->epoch_id);
+    r = written();
+    ASSERT_NE(r, nullptr);
+    EXPECT_TRUE(r->verified);
+    EXPECT_FALSE(only<WriteRecord>(plan)->loss);
+}
+
 // Found by simulation: a refused order is no failed one, so it was asked for ever.
 TEST_F(Candidate5, GivenItRefuses_WhenPatienceIsOver_ThenItIsGivenUp) {
     refused("there is no data to promote");
