@@ -88,6 +88,15 @@ bool Contracts::fence_is_on_disk(const AuthorityRecord& over) const {
            (volume.beside && confirms(volume.beside->second));
 }
 
+// By whoever holds the record, if it runs.
+Duration Contracts::mandate_left(const AuthorityRecord& over) const {
+    const Container* container = kubelet_->container_of(over.holder);
+    if (container == nullptr || container->place().pod != over.holder_pod) return {};
+    const auto& state = container->agent().state();
+    const bool fenced = state.fenced >= over.epoch || state.epoch != over.epoch;
+    return fenced ? Duration::zero() : container->ledger().right_left();
+}
+
 void Contracts::check_successor(const AuthorityRecord& before, const AuthorityRecord& after) {
     const Kubelet::Machine* next = kubelet_->find(after.holder);
     if (next == nullptr || !after.proof) return;
@@ -101,6 +110,10 @@ void Contracts::check_successor(const AuthorityRecord& before, const AuthorityRe
     if (*after.proof == ProofKind::Expiry && !full && after.holder != before.holder)
         world_.violate("proof",
                        what + after.holder.value + " follows an expiry, and is no full candidate");
+    if (*after.proof == ProofKind::Expiry && mandate_left(before) > Duration::zero())
+        world_.violate("proof", what + "the mandate of " + before.holder.value + " lasts for " +
+                                    std::to_string(mandate_left(before).count() / 1'000'000) +
+                                    " ms more");
     if (next->volume.data.timeline() < before.timeline)
         world_.violate("INV-5", what + after.holder.value + " never had timeline " +
                                     std::to_string(before.timeline.value));

@@ -39,6 +39,7 @@ class Contracts {
     void check_members(const AuthorityRecord& before, const AuthorityRecord& after);
     void check_rules(const AuthorityRecord& before, const AuthorityRecord& after);
     void check_successor(const AuthorityRecord& before, const AuthorityRecord& after);
+    Duration mandate_left(const AuthorityRecord& over) const;
     bool fence_is_on_disk(const AuthorityRecord& over) const;
     long holding(const SyncRule& rule, const DataDirectory& master, Lsn end) const;
 

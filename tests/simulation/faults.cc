@@ -77,7 +77,7 @@ const std::vector<Faults::Fault> Faults::kFaults = {
     {"cut one way", Profile::Network, 4, seconds(15), &Faults::cut_one_way},
     {"slow network", Profile::Network, 2, seconds(10), &Faults::slow_network},
     {"lossy network", Profile::Network, 2, seconds(10), &Faults::lossy_network},
-    {"cut off until closing", Profile::Network, 4, seconds(12), &Faults::cut_off_until_closing},
+    {"cut off until closing", Profile::Network, 4, seconds(20), &Faults::cut_off_until_closing},
     {"who lags is left", Profile::Network, 2, seconds(20), &Faults::leave_who_lags},
     {"returns to silence", Profile::Network, 3, seconds(40), &Faults::return_to_silence},
     {"messages repeated", Profile::Orders, 3, seconds(20), &Faults::repeat_messages},

@@ -12,10 +12,8 @@ class Cuts {
     // Nothing, once all were healed.
     void both(HostId a, HostId b) {
         if (over_) return;
-        for (const auto& path : {std::pair(a, b), std::pair(b, a)}) {
-            net_.cut(path.first, path.second);
-            made_.insert(path);
-        }
+        for (const auto& path : {std::pair(a, b), std::pair(b, a)})
+            if (made_.insert(path).second) net_.cut(path.first, path.second);
     }
     void heal(HostId a, HostId b) {
         for (const auto& path : {std::pair(a, b), std::pair(b, a)})
@@ -63,9 +61,15 @@ Faults::Heal Faults::cut_off_until_closing() {
         for (auto& [name, machine] : around_.kubelet.machines())
             if (machine.host != host) call(machine);
     };
+    // Perhaps from operators first: then it renews the record by itself, without a grant.
+    const auto alone = chance(40) ? milliseconds(1000 + upto(8000)) : milliseconds(0);
     tell(record->holder.value + " is cut off until its record is closing");
-    for (HostId other = 0; other < static_cast<HostId>(around_.net.size()); ++other)
-        if (other != host && other != around_.client_host) cuts->both(host, other);
+    for (std::size_t i = 0; i < around_.operators.size(); ++i)
+        cuts->both(host, around_.operators.host(i));
+    around_.world.after(alone, [=, this] {
+        for (HostId other = 0; other < static_cast<HostId>(around_.net.size()); ++other)
+            if (other != host && other != around_.client_host) cuts->both(host, other);
+    });
 
     const bool to_slaves = chance(70), to_api = chance(60), slaves_away = chance(50);
     const auto slaves_back = milliseconds(upto(1200));

@@ -78,6 +78,10 @@ TimePoint Ledger::entitled() const {
     return found == rights_.end() || found->second.rejected ? TimePoint() : found->second.until;
 }
 
+Duration Ledger::right_left() const {
+    return std::max(Duration::zero(), entitled() - now());
+}
+
 void Ledger::prolong(Right& right, TimePoint until) {
     right.until = std::max(right.until, until);
 }

@@ -40,6 +40,8 @@ class Ledger {
     // What it does. `serves`: its server accepts writes.
     void guards(TimePoint deadline, bool serves) const;
     void makes_master() const;
+    // How long it may have its master acknowledge still.
+    Duration right_left() const;
     void was_too_late() const;
 
   private:

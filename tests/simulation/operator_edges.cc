@@ -201,7 +201,8 @@ void AgentPosts::check_grant(const op::AgentAddress& to, const std::optional<Gra
     const TimePoint leads = threads_.clock().to_world(leads_until_());
     if (ends > leads + grant->ttl / 25 + milliseconds(5))
         threads_.world().violate("mandate", "a grant to " + to.instance.value +
-                                                " outlives the leadership of who gave it");
+                                                " outlives the leadership of who gave it by " +
+                                                std::to_string(to_ms(ends) - to_ms(leads)) + " ms");
 }
 
 // Requests of one lane go one after the other, each within its own time.
