@@ -110,6 +110,10 @@ void Contracts::check_successor(const AuthorityRecord& before, const AuthorityRe
     if (*after.proof == ProofKind::Expiry && !full && after.holder != before.holder)
         world_.violate("proof",
                        what + after.holder.value + " follows an expiry, and is no full candidate");
+    if (next->container && next->name != before.holder &&
+        next->container->postgres().streams_from(before.holder))
+        world_.violate("proof", what + after.holder.value + " is chosen, and receives from " +
+                                    before.holder.value + " still");
     if (*after.proof == ProofKind::Expiry && mandate_left(before) > Duration::zero())
         world_.violate("proof", what + "the mandate of " + before.holder.value + " lasts for " +
                                     std::to_string(mandate_left(before).count() / 1'000'000) +

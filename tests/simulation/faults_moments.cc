@@ -61,11 +61,14 @@ Faults::Heal Faults::cut_off_until_closing() {
         for (auto& [name, machine] : around_.kubelet.machines())
             if (machine.host != host) call(machine);
     };
-    // Perhaps from operators first: then it renews the record by itself, without a grant.
-    const auto alone = chance(40) ? milliseconds(1000 + upto(8000)) : milliseconds(0);
+    // Perhaps from operators first: then it renews the record by itself, without a grant; perhaps
+    // from slaves too: then without promises.
+    const auto alone = chance(50) ? milliseconds(1000 + upto(8000)) : milliseconds(0);
+    const bool without_slaves = chance(60);
     tell(record->holder.value + " is cut off until its record is closing");
     for (std::size_t i = 0; i < around_.operators.size(); ++i)
         cuts->both(host, around_.operators.host(i));
+    if (without_slaves) others([&](auto& slave) { cuts->both(host, slave.host); });
     around_.world.after(alone, [=, this] {
         for (HostId other = 0; other < static_cast<HostId>(around_.net.size()); ++other)
             if (other != host && other != around_.client_host) cuts->both(host, other);

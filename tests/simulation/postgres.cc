@@ -101,6 +101,7 @@ void Postgres::up() {
     tell("accepts connections at " + files().end().str() + " on timeline " +
          std::to_string(files().timeline().value));
     keep_probing(generation_);
+    if (recovery_ && conf_.restore) restore();
     if (recovery_) tend_receiver(generation_);
 }
 
