@@ -234,13 +234,15 @@ void Agent::main_job_ended(JobEnded& event) {
     if (kind == job_index<CloneJob>()) {
         v_.recloned = v_.failed_starts > 0;
         // In place of a rewind that was cut: what that had counted stays true.
-        note_rejoined(diverged ? RejoinedBy::Rewind : RejoinedBy::Clone,
-                      diverged ? *diverged : Bytes(0));
+        const bool counted = diverged && !v_.data.standby;
+        note_rejoined(counted ? RejoinedBy::Rewind : RejoinedBy::Clone,
+                      counted ? *diverged : Bytes(0));
     }
     if (const auto* end = std::get_if<Lsn>(&output)) v_.rescued = *end;
     if (diverged && kind == job_index<RewindJob>()) {
         v_.rewound = *diverged;
-        note_rejoined(RejoinedBy::Rewind, *diverged);
+        // What a slave had too much is no word about what it once lost as master.
+        if (!v_.data.standby) note_rejoined(RejoinedBy::Rewind, *diverged);
     }
 }
 

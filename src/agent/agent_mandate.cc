@@ -45,7 +45,9 @@ void Agent::take(const Grant& grant) {
     const bool this_epoch = grant.epoch == state_.epoch && grant.epoch_id == state_.epoch_id;
     State next = state_;
     next.ttl = std::max(next.ttl, grant.ttl);
-    if (this_epoch && grant.candidates.version > next.candidates.version)
+    // A set that comes too late to be asked would end a mandate that needs nobody's word.
+    const bool lasts = TimePoint(grant.reading) + grant.ttl > clock_.now();
+    if (this_epoch && lasts && grant.candidates.version > next.candidates.version)
         next.candidates = grant.candidates;
     // The mandate counts anyhow; the set counts, and is shown, once it is on disk.
     if (next != state_) (void)save(std::move(next), "the candidate set");

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "agent/agent.h"
+#include "base/mutant.h"
 #include "telemetry/log.h"
 
 namespace matriarch::agent {
@@ -83,6 +84,10 @@ Status Agent::remember(const Order& order) {
         if (order.kind == OrderKind::Initialize) {
             next.initialized_for = order.epoch_id;
             next.config = order.config;
+        }
+        if (order.kind == OrderKind::Fence && mutant("fence_told_too_early")) {
+            next.fenced = order.epoch;
+            next.fenced_by = settings_.pod;
         }
         if (order.candidates.version > next.candidates.version) next.candidates = order.candidates;
     }

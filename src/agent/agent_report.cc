@@ -3,7 +3,6 @@
 
 #include "agent/agent.h"
 #include "agent/vitals.h"
-#include "base/mutant.h"
 
 namespace matriarch::agent {
 namespace {
@@ -134,8 +133,8 @@ Report Agent::report() const {
     r.state = postgres_state();
     const bool off = v_.run == Run::Off && !v_.processes_left && !killing_;
     // With the end of the WAL, which the next master's rescue needs.
-    r.fence_confirmed = (off || mutant("fence_told_too_early")) && state_.fenced.value > 0 &&
-                        state_.fenced >= state_.epoch && v_.data_fresh &&
+    r.fence_confirmed = off && state_.fenced.value > 0 && state_.fenced >= state_.epoch &&
+                        v_.data_fresh &&
                         (v_.data.end_searched || v_.data.kind == DataFacts::Kind::None);
     r.system_identifier = v_.data.system_identifier;
     r.timeline = v_.data.timeline;

@@ -274,7 +274,8 @@ class Brain {
 
     void halt() {
         if (v.run == Run::Off) {
-            if (!settle(false)) return;
+            // What a former master has beyond the others can be fetched once its end is known.
+            if (!settle(!v.data.standby)) return;
             // Whether it may lead, and what others may lack, is known only while it runs.
             const bool slaves = v.data.kind == DataFacts::Kind::Complete && v.data.standby;
             if (!slaves || v.must_check) return t.done("not running");

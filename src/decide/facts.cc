@@ -36,8 +36,10 @@ namespace {
 
 // "Confirmed fence" of the holder, see design: the holder's own pod, or its word on disk.
 bool fenced(const Report& report, const AuthorityRecord& record) {
+    if (mutant("any_pod_confirms") && report.pod != record.holder_pod &&
+        report.state == PostgresState::Stopped)
+        return true;
     if (report.fenced < record.epoch) return false;
-    if (mutant("any_pod_confirms")) return report.fence_confirmed;
     return (report.pod == record.holder_pod && report.fence_confirmed) ||
            report.fenced_by == record.holder_pod;
 }

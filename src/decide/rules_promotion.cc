@@ -24,12 +24,15 @@ Order without_rescue(Order order) {
 std::optional<Bytes> loss_at_switch(const Facts& f) {
     const auto* former = f.seen.find(f.record->former);
     const auto& history = f.master->report->history;
-    if (former == f.master) return Bytes(0);
+    // It went on, unless it never was more than a candidate, which is promoted now.
+    const bool promoted = f.master->report->timeline_opened_by == f.record->epoch_id;
+    if (former == f.master) return promoted ? std::nullopt : std::optional(Bytes(0));
     if (all_commits_wait(*f.record)) return {};  // what is left out was acknowledged to nobody
     if (former == nullptr || !former->report || history.empty()) return {};
     const Report& old = *former->report;
-    const bool known = old.fenced.value + 1 >= f.record->epoch.value && old.end_of_wal.known() &&
-                       old.timeline == history.back().timeline;  // INV-6
+    // A candidate that was given up says nothing of what the master before it had.
+    const bool known = old.fenced.value + 1 >= f.record->epoch.value && !old.standby &&
+                       old.end_of_wal.known() && old.timeline == history.back().timeline;  // INV-6
     if (!known) return {};
     return distance(history.back().end, old.end_of_wal);
 }
@@ -179,6 +182,13 @@ bool refuses(const InstanceView& candidate, const Order& order) {
     return candidate.sent && candidate.sent->id == order.id && !candidate.sent->refusal.empty();
 }
 
+// Another order would overtake it, or come right after it and undo what it began.
+bool on_its_way(const Facts& f, const InstanceView& candidate, const Order& order) {
+    const auto& sent = candidate.sent;
+    return sent && sent->id == order.id && sent->incarnation == order.incarnation &&
+           sent->refusal.empty() && f.now - sent->at < f.policy.order_again;
+}
+
 // Giving a candidate up for this one gets somewhere: it has what the candidate can't fetch.
 bool somebody_has_more(const Facts& f) {
     return std::any_of(f.others.begin(), f.others.end(), [&](const auto* other) {
@@ -233,7 +243,7 @@ Verdict finish_promotion(const Facts& f, Plan& plan) {
     if (accepts_writes(f)) return record_verified(f, plan);
     if (f.master_state == MasterState::Fenced) return replace_candidate(f, plan);
     const Order given_up = fence(f, *f.master, false);
-    if (heard(*f.master, given_up)) return Verdict::Decided;
+    if (heard(*f.master, given_up) || on_its_way(f, *f.master, given_up)) return Verdict::Decided;
     const Task task = task_of(f);
     if (const auto why = why_give_up(f, task); !why.empty()) {
         give(f, plan, *f.master, given_up, why);

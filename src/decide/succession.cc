@@ -14,7 +14,10 @@ namespace {
 // "None" needs proof: the end of the old master's WAL as its fence found it.
 std::optional<Bytes> loss_of(const Facts& f, const Candidate& winner) {
     if (winner.instance->report->timeline != f.record->timeline) return {};
-    if (winner.former_master || winner.has_all_commits || mutant("loss_is_none")) return Bytes(0);
+    if (winner.has_all_commits || mutant("loss_is_none")) return Bytes(0);
+    // Of a candidate that never served: what counts is what the master before it had.
+    if (!served(*f.record)) return {};
+    if (winner.former_master) return Bytes(0);
     const bool end_known = f.master && f.master->report && f.master->report->end_of_wal.known() &&
                            f.master->report->timeline == f.record->timeline;
     if (!end_known) return {};

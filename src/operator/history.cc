@@ -3,6 +3,11 @@
 #include <algorithm>
 
 namespace matriarch::op {
+namespace {
+
+constexpr const char* kKeptAside = ", kept aside by ";
+
+}  // namespace
 
 void record_change(std::vector<ChangeOfMaster>& history, ChangeOfMaster change) {
     const auto known = std::find_if(history.begin(), history.end(), [&](const ChangeOfMaster& c) {
@@ -28,6 +33,15 @@ std::string loss_text(std::optional<Bytes> at_most) {
     return "at most " + std::to_string(at_most->value) + " bytes of WAL";
 }
 
+namespace {
+
+// By proof, or by how the old master rejoined.
+bool is_exact(const ChangeOfMaster& change) {
+    return change.loss_bytes == 0 || change.loss.find(kKeptAside) != std::string::npos;
+}
+
+}  // namespace
+
 std::optional<ChangeOfMaster> settle_loss(const std::vector<ChangeOfMaster>& history,
                                           const InstanceName& instance, const Rejoined& rejoined) {
     // A clone has no trace of what was there before.
@@ -43,12 +57,13 @@ std::optional<ChangeOfMaster> settle_loss(const std::vector<ChangeOfMaster>& his
                change.epoch <= static_cast<std::int64_t>(rejoined.epoch.value);
     });
     if (entry->epoch + later != static_cast<std::int64_t>(rejoined.epoch.value)) return {};
+    // What a slave had too much in a later epoch is no word about what it lost as master.
+    if (is_exact(*entry) && later > 0) return {};
     ChangeOfMaster exact = *entry;
     exact.loss_bytes = static_cast<std::int64_t>(rejoined.diverged.value);
-    exact.loss = rejoined.diverged.value == 0
-                     ? loss_text(Bytes(0))
-                     : std::to_string(rejoined.diverged.value) + " bytes of WAL, kept aside by " +
-                           instance.value;
+    exact.loss = rejoined.diverged.value == 0 ? loss_text(Bytes(0))
+                                              : std::to_string(rejoined.diverged.value) +
+                                                    " bytes of WAL" + kKeptAside + instance.value;
     if (exact == *entry) return {};
     return exact;
 }

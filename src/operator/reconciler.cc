@@ -166,11 +166,14 @@ Status Reconciler::know_agents(Look& look) {
 Result<Duration> Reconciler::look(Look& look) {
     const Cluster& cluster = *look.cluster;
     ClusterMemory& memory = look.memory;
-    const TimePoint now = world_.clock.now();
     if (auto known = know_agents(look); !known) return known.error();
 
-    look_for_troubles(world_.client, cluster, look.caches, memory, now);
-    look_at_masters_node(world_.client, memory, master_is_silent(cluster.key, memory), now);
+    const TimePoint began = world_.clock.now();
+    look_for_troubles(world_.client, cluster, look.caches, memory, began);
+    look_at_masters_node(world_.client, memory, master_is_silent(cluster.key, memory), began);
+    // Behind what asks the API: by a moment that is older than the reports a grant would outlive
+    // our leadership.
+    const TimePoint now = world_.clock.now();
     look.seen = observe(cluster, look.caches, world_.agents, memory, world_.leadership(),
                         world_.random, now);
     if (cluster.spec_problem && !memory.valid_spec) {

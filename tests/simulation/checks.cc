@@ -40,7 +40,7 @@ std::string Checks::why_not_its_right(const Postgres& server) const {
     return "";
 }
 
-void Checks::acknowledges(const Postgres& server, std::uint64_t row) {
+void Checks::acknowledges(const Postgres& server, std::uint64_t row, Lsn end) {
     world_.count("acknowledged");
     if (const auto why = why_not_its_right(server); !why.empty()) {
         const auto thawed = server.thawed_at();
@@ -55,9 +55,15 @@ void Checks::acknowledges(const Postgres& server, std::uint64_t row) {
         world_.violate("INV-1", server.place().name.value + " (" + server.place().pod.value +
                                     ") acknowledges a row, but " + why);
     }
+    if (record_) contracts_.acknowledges(server, *record_, end);
     book_.push_back({row, false});
     last_acknowledged_ = world_.now();
     last_server_ = server.place().pod;
+}
+
+void Checks::makes_master(const Postgres& server) {
+    const Container* container = kubelet_->container_of(server.place().name);
+    if (container != nullptr) container->ledger().makes_master();
 }
 
 // Nobody else can be master: an instance without candidates goes on in whatever pod it is.
@@ -112,6 +118,7 @@ void Checks::record_changed(const Json* after) {
     if (!record) return world_.violate("record", record.error().message());
     if (restored_ && record_ && record->epoch < record_->epoch) return;
     const auto before = std::exchange(record_, *record);
+    contracts_.record_changed(before ? &*before : nullptr, *record_);
     const bool news = !before || before->epoch != record->epoch || before->phase != record->phase ||
                       before->holder_pod != record->holder_pod || before->term != record->term;
     if (!news) return;
@@ -125,6 +132,7 @@ void Checks::record_changed(const Json* after) {
          before->epoch_id != record->epoch_id))
         world_.violate("INV-1",
                        "two masters in one epoch: " + describe(*before) + "; " + describe(*record));
+    if (on_phase_ && (!before || before->phase != record->phase)) on_phase_(record->phase);
     if (record->phase == Phase::Closing) world_.count("closings");
     if (before && !same_epoch) world_.count("epochs");
     if (record->phase == Phase::Serving && served_.insert(record->epoch).second && before) {

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "api_server.h"
+#include "contracts.h"
 #include "kubelet.h"
 #include "model/record.h"
 #include "model/routes.h"
@@ -19,7 +20,8 @@ namespace matriarch::sim {
 
 class Checks final : public Witness {
   public:
-    Checks(World& world, ApiServer& api) : world_(world) {
+    Checks(World& world, ApiServer& api, Contracts& contracts)
+        : world_(world), contracts_(contracts) {
         api.on_change([this](const std::string& plural, const Json* before, const Json* after) {
             changed(plural, before, after);
         });
@@ -27,11 +29,14 @@ class Checks final : public Witness {
     void look_at(Kubelet& kubelet) { kubelet_ = &kubelet; }
 
     // Witness.
-    void acknowledges(const Postgres& server, std::uint64_t row) override;
+    void acknowledges(const Postgres& server, std::uint64_t row, Lsn end) override;
+    void makes_master(const Postgres& server) override;
     void initializes(const Postgres& server) override;
     void begins_to_stream(const Postgres& slave, const Postgres& upstream) override;
     void replaces_data(const Postgres& server, const Postgres& source) override;
 
+    // Called when the record's phase is another.
+    void on_phase(std::function<void(Phase)> call) { on_phase_ = std::move(call); }
     const std::optional<AuthorityRecord>& record() const { return record_; }
     const std::optional<Routes>& routes() const { return routes_; }
 
@@ -52,7 +57,10 @@ class Checks final : public Witness {
     // becomes a candidate.
     void expect_no_grants(HostId odd) { odd_host_ = odd; }
     // The API says again what it said earlier: what came after stays true, until it says more.
-    void note_restore() { restored_ = true; }
+    void note_restore() {
+        restored_ = true;
+        contracts_.note_restore();
+    }
     // What the operator writes now belongs to nobody.
     void note_deletion() { deleted_ = true; }
 
@@ -73,6 +81,7 @@ class Checks final : public Witness {
     std::string unrest_of_master(const AuthorityRecord& record) const;
 
     World& world_;
+    Contracts& contracts_;
     Kubelet* kubelet_ = nullptr;
     std::optional<AuthorityRecord> record_;
     std::optional<Routes> routes_;
@@ -86,6 +95,7 @@ class Checks final : public Witness {
     std::size_t slaves_ = 0;  // as the spec says
     bool loss_forbidden_ = false, initialized_ = false, deleted_ = false, restored_ = false;
     std::optional<HostId> odd_host_;
+    std::function<void(Phase)> on_phase_;
 };
 
 }  // namespace matriarch::sim

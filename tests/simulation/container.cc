@@ -7,6 +7,7 @@ namespace {
 
 constexpr milliseconds kLongestPoll{10000};  // as in agent/service.cc
 constexpr std::size_t kMostWaiting = 16;
+constexpr Duration kLongAwake = seconds(1);
 constexpr Duration kLeast = milliseconds(1);  // between two rounds of the loop
 
 agent::Settings settings_of(const Place& place) {
@@ -23,23 +24,33 @@ agent::Settings settings_of(const Place& place) {
 
 }  // namespace
 
-Container::Container(Place place, ApiAccess api, Peers& peers, std::function<void()> on_exit)
+Container::Container(Place place, ApiAccess api, Peers& peers, Contracts& contracts,
+                     std::function<void()> on_exit)
     : place_(std::move(place)),
       clock_(*place_.net.host(place_.host).clock),
       on_exit_(std::move(on_exit)),
       random_(place_.world.random().next()),
       process_(std::make_shared<Process>(place_.world)),
-      state_(place_.volume, place_.pod),
+      ledger_(place_, contracts),
+      state_(place_.volume, place_.pod,
+             [this](const agent::State& before, const agent::State& next) {
+                 ledger_.saves(before, next, postgres_.server() != nullptr);
+             }),
       postgres_(place_, process_, [this](agent::Event e) { deliver(std::move(e)); }),
-      ways_(place_, api, peers, process_, [this](agent::Event e) { deliver(std::move(e)); }),
-      warden_(place_.world, clock_, postgres_),
+      ways_(place_, api, peers, ledger_, process_,
+            [this](agent::Event e) { deliver(std::move(e)); }),
+      warden_(place_.world, clock_, postgres_, ledger_),
       agent_(std::make_unique<agent::Agent>(settings_of(place_), clock_, random_, state_, postgres_,
-                                            ways_, warden_)) {
+                                            ways_, warden_)),
+      awake_since_(place_.world.now()) {
     agent_->on_change([this] { changed(); });
+    warden_.expect_agent(
+        [this] { return process_->runs() && place_.world.now() - awake_since_ > kLongAwake; });
 }
 
 void Container::begin() {
     process_->post([this] {
+        ledger_.begins(*state_.load(), agent_->incarnation());
         agent_->begin();
         turned();
     });
@@ -79,12 +90,20 @@ void Container::thaw() {
     };
     later(warden_.process());
     later(process_);
+    awake_since_ = place_.world.now();
+}
+
+void Container::thaw_agent() {
+    awake_since_ = place_.world.now();
+    process_->thaw();
 }
 
 // --- the loop ---------------------------------------------------------------------------------
 
 void Container::deliver(agent::Event event) {
     process_->post([this, event = std::move(event)]() mutable {
+        if (const auto* said = std::get_if<agent::RecordAnswered>(&event)) ledger_.hears(*said);
+        if (const auto* said = std::get_if<agent::PromiseAnswered>(&event)) ledger_.hears(*said);
         agent_->on(std::move(event));
         turned();
     });
@@ -126,26 +145,25 @@ bool Container::serve(const AgentRequest& request, AgentPorts::Answer answer) {
 void Container::promise(const PromiseRequest& request, const std::string& caller,
                         std::function<void(const PromiseAnswer&)> answer) {
     process_->post([=, this] {
-        answer(agent_->promise(request, caller));
+        const auto said = agent_->promise(request, caller);
+        if (said.promised) ledger_.promises(request);
+        answer(said);
         turned();
     });
 }
 
 void Container::order(const Order& order, const AgentPorts::Answer& answer) {
     const agent::State before = agent_->state();
+    ledger_.hears(order);
     auto reply = agent_->handle(order);
     place_.world.count("orders");
-    if (reply.accepted && (order.term < before.term || order.epoch < before.epoch))
-        place_.world.violate("INV-2", place_.name.value + " obeys term " +
-                                          std::to_string(order.term.value) + ", epoch " +
-                                          std::to_string(order.epoch.value));
-    if (reply.accepted && order.incarnation != agent_->incarnation())
-        place_.world.violate("orders",
-                             place_.name.value + " obeys an order for " + order.incarnation.value);
+    if (reply.accepted) ledger_.obeys(order, before);
+    ledger_.reports(reply.report, postgres_.server() != nullptr);
     answer(AgentAnswer(std::move(reply)));
 }
 
 void Container::poll(Poll poll, AgentPorts::Answer answer) {
+    ledger_.hears(poll);
     agent_->hear(poll);
     poll.wait = std::clamp(poll.wait, milliseconds(0), kLongestPoll);
     const TimePoint until = clock_.now() + poll.wait;
@@ -167,8 +185,14 @@ bool Container::answer_if_due(Waiting& w, bool at_end) {
         return true;
     }
     if (!news && !at_end) return false;
-    w.answer(AgentAnswer(agent_->report()));
+    w.answer(AgentAnswer(report()));
     return true;
+}
+
+Report Container::report() const {
+    Report out = agent_->report();
+    ledger_.reports(out, postgres_.server() != nullptr);
+    return out;
 }
 
 void Container::changed() {

@@ -12,6 +12,7 @@
 
 #include "agent/agent.h"
 #include "api_server.h"
+#include "ledger.h"
 #include "operator_process.h"
 #include "postgres.h"
 
@@ -36,11 +37,12 @@ struct ApiAccess {
 // Agent's ways over the simulated network.
 class NetworkWays final : public agent::Ways {
   public:
-    NetworkWays(const Place& place, ApiAccess api, Peers& peers, std::shared_ptr<Process> process,
-                Postgres::Deliver deliver)
+    NetworkWays(const Place& place, ApiAccess api, Peers& peers, Ledger& ledger,
+                std::shared_ptr<Process> process, Postgres::Deliver deliver)
         : place_(place),
           api_(api),
           peers_(peers),
+          ledger_(ledger),
           process_(std::move(process)),
           deliver_(std::move(deliver)) {}
     void renew_record(const agent::Claim& claim, TimePoint sent, Deadline deadline) override;
@@ -59,6 +61,7 @@ class NetworkWays final : public agent::Ways {
     const Place& place_;
     const ApiAccess api_;
     Peers& peers_;
+    Ledger& ledger_;
     const std::shared_ptr<Process> process_;
     const Postgres::Deliver deliver_;
 };
@@ -66,7 +69,11 @@ class NetworkWays final : public agent::Ways {
 // Kills what runs shortly before the deadline, also when the agent is frozen.
 class SimulatedWarden final : public agent::Guard {
   public:
-    SimulatedWarden(World& world, const HostClock& clock, Postgres& postgres);
+    SimulatedWarden(World& world, const HostClock& clock, Postgres& postgres, const Ledger& ledger);
+    // Its agent runs, and has for long enough to have been first.
+    void expect_agent(std::function<bool()> agent_was_awake) {
+        agent_was_awake_ = std::move(agent_was_awake);
+    }
     void dead_by(TimePoint deadline) override;
     const std::shared_ptr<Process>& process() const { return process_; }
 
@@ -77,7 +84,9 @@ class SimulatedWarden final : public agent::Guard {
     World& world_;
     const HostClock& clock_;
     Postgres& postgres_;
+    const Ledger& ledger_;
     const std::shared_ptr<Process> process_;
+    std::function<bool()> agent_was_awake_;
     TimePoint deadline_ = TimePoint::max();
     std::optional<TimePoint> armed_;
 };
@@ -85,7 +94,8 @@ class SimulatedWarden final : public agent::Guard {
 class Container {
   public:
     // `on_exit`: the agent ended by itself.
-    Container(Place place, ApiAccess api, Peers& peers, std::function<void()> on_exit);
+    Container(Place place, ApiAccess api, Peers& peers, Contracts& contracts,
+              std::function<void()> on_exit);
 
     void begin();
     // False: nobody listens.
@@ -98,7 +108,7 @@ class Container {
     void freeze();
     void thaw();
     void freeze_agent() { process_->freeze(); }
-    void thaw_agent() { process_->thaw(); }
+    void thaw_agent();
     bool alive() const { return process_->alive(); }
 
     const agent::Agent& agent() const { return *agent_; }
@@ -106,6 +116,7 @@ class Container {
     Postgres& postgres() { return postgres_; }
     const Postgres& postgres() const { return postgres_; }
     const Place& place() const { return place_; }
+    const Ledger& ledger() const { return ledger_; }
 
   private:
     struct Waiting {
@@ -119,12 +130,14 @@ class Container {
     void order(const Order& order, const AgentPorts::Answer& answer);
     void changed();
     void turned();
+    Report report() const;
 
     const Place place_;
     const HostClock& clock_;
     const std::function<void()> on_exit_;
     SeededRandom random_;
     const std::shared_ptr<Process> process_;
+    Ledger ledger_;
     VolumeState state_;
     Postgres postgres_;
     NetworkWays ways_;
@@ -133,6 +146,7 @@ class Container {
     std::list<Waiting> waiting_;
     std::optional<TimePoint> armed_;
     std::uint64_t arming_ = 0;
+    TimePoint awake_since_;  // of the world
 };
 
 }  // namespace matriarch::sim

@@ -32,8 +32,13 @@ Operators::~Operators() {
 void Operators::reached(std::string_view step) {
     world_.count("step: " + std::string(step));
     for (const auto& process : processes_) {
-        if (!process || !process->works_here() || steps_to_live_ == 0) continue;
-        if (--steps_to_live_ > 0) return;
+        if (!process || !process->works_here()) continue;
+        if (steps_to_freeze_ > 0 && --steps_to_freeze_ == 0) {
+            world_.tell("FAULT", "the operator freezes at " + std::string(step));
+            world_.after(frozen_for_, [frozen = process.get()] { frozen->thaw(); });
+            return process->freeze_here();
+        }
+        if (steps_to_live_ == 0 || --steps_to_live_ > 0) return;
         world_.tell("FAULT", "the operator dies at " + std::string(step));
         process->end_here();
     }
@@ -72,6 +77,10 @@ const std::vector<Faults::Fault> Faults::kFaults = {
     {"cut one way", Profile::Network, 4, seconds(15), &Faults::cut_one_way},
     {"slow network", Profile::Network, 2, seconds(10), &Faults::slow_network},
     {"lossy network", Profile::Network, 2, seconds(10), &Faults::lossy_network},
+    {"cut off until closing", Profile::Network, 4, seconds(20), &Faults::cut_off_until_closing},
+    {"who lags is left", Profile::Network, 2, seconds(20), &Faults::leave_who_lags},
+    {"returns to silence", Profile::Network, 3, seconds(40), &Faults::return_to_silence},
+    {"messages repeated", Profile::Orders, 3, seconds(20), &Faults::repeat_messages},
     {"api down", Profile::Operator, 3, seconds(15), &Faults::api_down},
     {"answers lost", Profile::Operator, 3, seconds(15), &Faults::lost_answers},
     {"old watches", Profile::Operator, 2, seconds(15), &Faults::old_watches},
@@ -80,6 +89,10 @@ const std::vector<Faults::Fault> Faults::kFaults = {
     {"operator killed", Profile::Operator, 3, milliseconds(1), &Faults::kill_operator},
     {"operator killed at a step", Profile::Operator, 4, milliseconds(1),
      &Faults::kill_operator_at_step},
+    {"operator ends", Profile::Orders, 2, milliseconds(1), &Faults::end_operator},
+    {"operator frozen at a step", Profile::Orders, 4, milliseconds(1),
+     &Faults::freeze_operator_at_step},
+    {"change struck", Profile::Orders, 4, milliseconds(1), &Faults::strike_the_change},
     {"operator frozen", Profile::Operator, 4, seconds(15), &Faults::freeze_operator},
     {"promoted by hand", Profile::All, 1, milliseconds(1), &Faults::promote_by_hand},
     {"switchover", Profile::Spec, 3, milliseconds(1), &Faults::switchover},
@@ -94,8 +107,8 @@ namespace {
 constexpr std::pair<std::string_view, Profile> kProfiles[] = {
     {"all", Profile::All},         {"postgres", Profile::PostgresOnly},
     {"network", Profile::Network}, {"operator", Profile::Operator},
-    {"spec", Profile::Spec},       {"clocks", Profile::Clocks},
-    {"restore", Profile::Restore},
+    {"orders", Profile::Orders},   {"spec", Profile::Spec},
+    {"clocks", Profile::Clocks},   {"restore", Profile::Restore},
 };
 
 }  // namespace
@@ -118,6 +131,7 @@ Faults::Faults(Surroundings around, Profile profile, std::optional<std::set<std:
       profile_(profile),
       only_(std::move(only)),
       random_(around_.world.random().next()) {
+    around_.checks.on_phase([this](Phase phase) { phase_began(phase); });
     constexpr milliseconds kPauses[] = {milliseconds(500), seconds(2), seconds(6), seconds(20)};
     longest_pause_ = 2 * kPauses[random_.below(std::size(kPauses))];
 }
@@ -143,6 +157,7 @@ void Faults::begin(TimePoint until) {
 }
 
 void Faults::heal_all() {
+    moments_.clear();
     for (auto& [number, heal] : std::exchange(healing_, {})) heal();
     over_ = true;
     tell("the last one is healed");

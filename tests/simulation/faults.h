@@ -34,6 +34,11 @@ class Operators {
     // The one that reaches the n-th step from now, of those that a change of master is made of
     // (operator/kill_points.h), dies there.
     void kill_at_step(int n) { steps_to_live_ = n; }
+    // Likewise, but it freezes there for so long.
+    void freeze_at_step(int n, Duration lasts) {
+        steps_to_freeze_ = n;
+        frozen_for_ = lasts;
+    }
 
   private:
     void start(std::size_t i);
@@ -45,7 +50,8 @@ class Operators {
     AgentPorts& ports_;
     const std::vector<HostId> hosts_;
     std::vector<std::unique_ptr<OperatorProcess>> processes_;
-    int steps_to_live_ = 0;                                    // 0: for ever
+    int steps_to_live_ = 0, steps_to_freeze_ = 0;  // 0: for ever
+    Duration frozen_for_{};
     std::vector<std::unique_ptr<OperatorProcess>> graveyard_;  // messages under way name them
 };
 
@@ -60,9 +66,9 @@ struct Surroundings {
     HostId api_host, client_host;
 };
 
-// What a seed is about; All has every fault of the others but Restore's. In Clocks one clock runs
-// beyond the limit.
-enum class Profile { All, PostgresOnly, Network, Operator, Spec, Clocks, Restore };
+// What a seed is about; All has every fault of the others but Restore's. In Orders they come late,
+// or again; in Clocks one clock runs beyond the limit.
+enum class Profile { All, PostgresOnly, Network, Operator, Orders, Spec, Clocks, Restore };
 std::optional<Profile> profile_of(std::string_view name);
 std::string profile_names();
 
@@ -100,6 +106,7 @@ class Faults {
     const Fault& choose();
     void apply(const Planned& planned);
     void heal_all();
+    void freeze_all_operators(Duration lasts);
     Kubelet::Machine& victim();  // the master more often than not
     Kubelet::Machine* slave();
     std::size_t leader();
@@ -107,6 +114,9 @@ class Faults {
     bool chance(int percent) { return dice_.below(100) < static_cast<std::uint64_t>(percent); }
     int upto(int most) { return static_cast<int>(dice_.below(static_cast<std::uint64_t>(most))); }
     void tell(const std::string& what) { around_.world.tell("FAULT", what); }
+    // What happens when the record's phase becomes this one, once.
+    void when(Phase phase, Call call);
+    void phase_began(Phase phase);
     // Changes the spec as a user does; false: there is no cluster.
     bool edit(const std::function<void(Json& spec)>& change);
 
@@ -137,12 +147,25 @@ class Faults {
     Heal kill_operator();
     Heal kill_operator_at_step();
     Heal freeze_operator();
+    // faults_moments.cc
+    Heal cut_off_until_closing();
+    Heal leave_who_lags();
+    Heal return_to_silence();
+    Heal strike_the_change();
+    Heal repeat_messages();
+    Heal end_operator();
+    Heal freeze_operator_at_step();
     // faults_spec.cc
     Heal switchover();
     Heal scale();
     Heal change_mandate();
     Heal change_replication();
     Heal change_weights();
+
+    struct Moment {
+        Phase phase;
+        Call call;
+    };
 
     const Surroundings around_;
     const Profile profile_;
@@ -153,6 +176,7 @@ class Faults {
     bool over_ = false;
     std::uint64_t begun_ = 0, requests_ = 0;
     std::map<std::uint64_t, Heal> healing_;
+    std::vector<Moment> moments_;
 };
 
 }  // namespace matriarch::sim

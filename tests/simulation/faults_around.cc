@@ -88,10 +88,23 @@ Faults::Heal Faults::compaction() {
 Faults::Heal Faults::restore_backup() {
     tell("the API is backed up, to be restored later");
     auto backup = std::make_shared<ApiServer::Backup>(around_.api.back_up());
-    return [this, backup] {
+    const bool nobody_leads = chance(50);
+    const auto lasts = milliseconds(1000 + upto(8000));
+    return [this, backup, nobody_leads, lasts] {
+        if (nobody_leads) freeze_all_operators(lasts);
         around_.checks.note_restore();
         around_.api.restore(*backup);
     };
+}
+
+void Faults::freeze_all_operators(Duration lasts) {
+    tell("all operators freeze");
+    for (std::size_t i = 0; i < around_.operators.size(); ++i) {
+        OperatorProcess* process = around_.operators.at(i);
+        if (process == nullptr || process->frozen()) continue;
+        process->freeze();
+        around_.world.after(lasts, [process] { process->thaw(); });
+    }
 }
 
 Faults::Heal Faults::kill_operator() {

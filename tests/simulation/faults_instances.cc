@@ -70,7 +70,7 @@ Faults::Heal Faults::promote_by_hand() {
     auto* machine = slave();
     if (machine == nullptr || !machine->container) return {};
     tell(machine->name.value + " is promoted by hand");
-    (void)machine->container->postgres().promote();
+    machine->container->postgres().promote_by_hand();
     return {};
 }
 

@@ -4,9 +4,14 @@
 
 namespace matriarch::sim {
 
-Kubelet::Kubelet(World& world, Network& net, ApiAccess api, Witness& witness,
+Kubelet::Kubelet(World& world, Network& net, ApiAccess api, Witness& witness, Contracts& contracts,
                  std::vector<HostId> hosts)
-    : world_(world), net_(net), api_(api), witness_(witness), hosts_(std::move(hosts)) {
+    : world_(world),
+      net_(net),
+      api_(api),
+      witness_(witness),
+      contracts_(contracts),
+      hosts_(std::move(hosts)) {
     api_.server.on_change([this](const std::string& plural, const Json* before, const Json* after) {
         if (plural == "pods") pods_changed(after);
         if (plural == "statefulsets") sets_changed(before, after);
@@ -110,7 +115,7 @@ void Kubelet::start_container(Machine& machine) {
     world_.tell(machine.name.value, "container starts");
     Place place{world_,      net_,           machine.host, machine.address, machine.name,
                 machine.pod, machine.volume, *this,        witness_};
-    machine.container = std::make_unique<Container>(std::move(place), api_, *this,
+    machine.container = std::make_unique<Container>(std::move(place), api_, *this, contracts_,
                                                     [this, &machine] { exited(machine); });
     machine.container->begin();
     if (machine.terminating) machine.container->terminate();
@@ -197,6 +202,8 @@ void Kubelet::power_on(Machine& machine) {
 void Kubelet::lose_volume(Machine& machine) {
     kill_container(machine);
     machine.volume = Volume();
+    machine.lost_volume = true;
+    contracts_.forget(machine.pod);
 }
 
 void Kubelet::stall_disk(Machine& machine) {

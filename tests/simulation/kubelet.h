@@ -24,11 +24,13 @@ class Kubelet final : public Neighbours, public AgentPorts, public Peers {
         bool wanted = true;  // it has a StatefulSet
         bool pod_exists = false, terminating = false;
         std::unique_ptr<Container> container;
-        std::uint64_t life = 0;  // of what was planned for the present pod or container
+        bool lost_volume = false;  // at any time
+        std::uint64_t life = 0;    // of what was planned for the present pod or container
     };
 
     // `hosts`: for the instances, in the order in which they are made.
-    Kubelet(World& world, Network& net, ApiAccess api, Witness& witness, std::vector<HostId> hosts);
+    Kubelet(World& world, Network& net, ApiAccess api, Witness& witness, Contracts& contracts,
+            std::vector<HostId> hosts);
 
     // Neighbours, AgentPorts, Peers.
     Postgres* server_at(const std::string& address) override;
@@ -65,6 +67,7 @@ class Kubelet final : public Neighbours, public AgentPorts, public Peers {
     Network& net_;
     const ApiAccess api_;
     Witness& witness_;
+    Contracts& contracts_;
     std::vector<HostId> hosts_;
     std::map<InstanceName, Machine> machines_;
     std::vector<std::unique_ptr<Container>> graveyard_;

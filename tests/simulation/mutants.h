@@ -14,8 +14,7 @@ namespace matriarch::sim {
 struct Mutant {
     std::string_view name;
     std::optional<Profile> profile;  // where it is found soonest; absent: the seed's own
-    // Another safeguard makes up for it, or no fault strikes in the moment that matters: what is
-    // missing to find it is to be added.
+    // What would find it is missing still.
     bool open = false;
 };
 
@@ -26,45 +25,45 @@ inline constexpr Mutant kMutants[] = {
     {"expiry_without_renewals", Profile::Network},
     {"promote_the_silent", Profile::Network},
     {"receivers_stay", Profile::Network},
-    {"any_pod_confirms", {}, true},
-    {"fence_told_too_early", {}, true},
-    {"end_not_waited_for", {}, true},
-    {"anybody_after_expiry", Profile::Network, true},
+    {"any_pod_confirms", {}},
+    {"fence_told_too_early", {}},
+    {"end_not_waited_for", Profile::PostgresOnly},
+    {"anybody_after_expiry", Profile::Network},
     // The mandate.
     {"mandate_from_arrival", Profile::Network},
-    {"mandate_never_ends", Profile::Network, true},
-    {"lead_without_mandate", Profile::Network, true},
-    {"grant_beyond_leadership", Profile::Operator, true},
-    {"another_holder_ignored", Profile::Network, true},
-    {"closing_ignored", Profile::Network, true},
+    {"mandate_never_ends", Profile::Network},
+    {"lead_without_mandate", Profile::Network},
+    {"grant_beyond_leadership", Profile::Operator},
+    {"another_holder_ignored", Profile::Restore},
+    {"closing_ignored", Profile::Network},
     // Promises.
-    {"one_promise_is_enough", Profile::Network, true},
-    {"promises_count_while_closed", Profile::Network, true},
-    {"promises_while_withheld", Profile::Network, true},
-    {"promise_as_long_as_mandate", Profile::Network, true},
-    {"promise_forgotten", Profile::Network, true},
-    {"promise_not_kept", Profile::Network, true},
-    {"full_without_the_masters_word", Profile::Network, true},
+    {"one_promise_is_enough", Profile::Network},
+    {"promises_count_while_closed", Profile::Network},
+    {"promises_while_withheld", Profile::Network},
+    {"promise_as_long_as_mandate", Profile::Network},
+    {"promise_forgotten", Profile::Network},
+    {"promise_not_kept", Profile::Network},
+    {"full_without_the_masters_word", Profile::Network},
     // What is remembered, and what is refused.
-    {"fence_forgotten", {}, true},
-    {"epoch_forgotten", {}, true},
-    {"fence_ignored", {}, true},
-    {"another_incarnations_order", Profile::Operator, true},
-    {"lower_term_obeyed", Profile::Operator, true},
-    {"lower_epoch_obeyed", Profile::Operator, true},
+    {"fence_forgotten", {}},
+    {"epoch_forgotten", {}},
+    {"fence_ignored", Profile::Orders},
+    {"another_incarnations_order", Profile::Orders},
+    {"lower_term_obeyed", Profile::Orders},
+    {"lower_epoch_obeyed", Profile::Orders},
     // The record.
-    {"record_without_cas", Profile::Operator, true},
+    {"record_without_cas", Profile::Orders},
     {"same_epoch_again", {}},
     // Who leads, and with what.
-    {"older_timelines_lead", {}, true},
+    {"older_timelines_lead", Profile::Network},
     {"rescue_never", Profile::PostgresOnly},
-    {"loss_is_none", Profile::Network, true},
+    {"loss_is_none", Profile::Network},
     {"publish_before_verify", {}},
     {"follow_what_diverged", {}},
     // Synchronous replication.
-    {"commits_wait_for_nobody", {}, true},
-    {"quorum_not_asked", {}, true},
-    {"former_set_dropped_early", Profile::Spec, true},
+    {"commits_wait_for_nobody", {}},
+    {"quorum_not_asked", Profile::Network},
+    {"former_set_dropped_early", Profile::Spec},
 };
 
 }  // namespace matriarch::sim

@@ -5,6 +5,7 @@ namespace {
 
 constexpr Duration kFastest = std::chrono::microseconds(150);
 constexpr Duration kResend = milliseconds(200);  // TCP: the first time, then twice as long
+constexpr Duration kLatestRepeat = seconds(4);
 constexpr int kAttempts = 7;
 constexpr int kGivenUp = 20;  // per cent: its connection breaks before
 // Clocks differ from the world's by less than half of the 4 % that two of them may differ by.
@@ -39,6 +40,14 @@ void Network::heal(HostId from, HostId to) {
 
 void Network::send(HostId from, HostId to, Call call) {
     try_to_send(from, to, std::make_shared<Call>(std::move(call)), 0);
+}
+
+void Network::perhaps_again(HostId to, Call call) {
+    if (repeated_ == 0 || !world_.chance(repeated_)) return;
+    world_.after(world_.between(milliseconds(1), kLatestRepeat),
+                 [this, to, call = std::move(call)] {
+                     if (host(to).on) call();
+                 });
 }
 
 void Network::try_to_send(HostId from, HostId to, std::shared_ptr<Call> call, int attempt) {

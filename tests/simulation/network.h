@@ -42,6 +42,9 @@ class Network {
     void heal(HostId from, HostId to);
     void slow(Duration most) { slowest_ = most; }
     void lose(int percent) { loss_ = percent; }
+    void repeat(int percent) { repeated_ = percent; }
+    // Perhaps what was sent arrives once more, seconds later.
+    void perhaps_again(HostId to, Call call);
 
   private:
     void try_to_send(HostId from, HostId to, std::shared_ptr<Call> call, int attempt);
@@ -50,7 +53,7 @@ class Network {
     std::vector<Host> hosts_;
     std::multiset<std::pair<HostId, HostId>> cuts_;
     Duration slowest_ = milliseconds(2);
-    int loss_ = 0;
+    int loss_ = 0, repeated_ = 0;
 };
 
 }  // namespace matriarch::sim

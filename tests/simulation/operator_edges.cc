@@ -177,6 +177,7 @@ struct AgentPosts::Post {
 
 void AgentPosts::poll(const op::AgentAddress& to, Lane lane, const Poll& poll, Duration timeout,
                       OnReport callback) {
+    check_grant(to, poll.grant);
     post(to.ip, lane, poll, timeout, [callback = std::move(callback)](Result<AgentAnswer> answer) {
         callback(answer ? std::get<Report>(std::move(*answer)) : Result<Report>(answer.error()));
     });
@@ -184,11 +185,24 @@ void AgentPosts::poll(const op::AgentAddress& to, Lane lane, const Poll& poll, D
 
 void AgentPosts::order(const op::AgentAddress& to, const Order& order, Duration timeout,
                        OnOrderAnswer callback) {
+    check_grant(to, order.grant);
     post(to.ip, kOrderLane, order, timeout,
          [callback = std::move(callback)](Result<AgentAnswer> answer) {
              callback(answer ? std::get<OrderAnswer>(std::move(*answer))
                              : Result<OrderAnswer>(answer.error()));
          });
+}
+
+// "No grant outlives the leader's own leadership", however clocks run.
+void AgentPosts::check_grant(const op::AgentAddress& to, const std::optional<Grant>& grant) const {
+    const HostId there = ports_.host_of(to.ip);
+    if (!grant || there < 0) return;
+    const TimePoint ends = net_.host(there).clock->to_world(TimePoint(grant->reading + grant->ttl));
+    const TimePoint leads = threads_.clock().to_world(leads_until_());
+    if (ends > leads + grant->ttl / 25 + milliseconds(5))
+        threads_.world().violate("mandate", "a grant to " + to.instance.value +
+                                                " outlives the leadership of who gave it by " +
+                                                std::to_string(to_ms(ends) - to_ms(leads)) + " ms");
 }
 
 // Requests of one lane go one after the other, each within its own time.
@@ -233,6 +247,11 @@ void AgentPosts::send(const std::shared_ptr<Post>& post, Lane lane) {
         if (!ports_.serve(post->ip, post->request, back))
             back(make_error(ErrorKind::Unavailable, "connection refused"));
     });
+    const int copies = std::holds_alternative<Order>(post->request) ? 3 : 1;
+    for (int i = 0; i < copies; ++i)
+        net_.perhaps_again(there, [this, ip = post->ip, request = post->request] {
+            ports_.serve(ip, request, [](const Result<AgentAnswer>&) {});
+        });
 }
 
 namespace {

@@ -7,6 +7,7 @@ namespace matriarch::sim {
 namespace {
 
 constexpr Duration kCalmLook = seconds(1);  // as in operator/controller.cc
+constexpr Duration kDrain = seconds(10);    // likewise
 constexpr const char* kNamespace = "shop";
 
 kube::ElectionOptions election_options(const std::string& name, Random& random) {
@@ -32,7 +33,8 @@ OperatorProcess::OperatorProcess(Surroundings around, std::function<void()> on_e
       events_waiter_(threads_),
       election_waiter_(threads_),
       queue_(threads_.clock(), queue_waiter_),
-      wire_(threads_, around_.net, around_.host, around_.ports),
+      wire_(threads_, around_.net, around_.host, around_.ports,
+            [this] { return election_.leadership().valid_until; }),
       agents_(
           wire_, threads_.clock(), channel_waiter_,
           [this](const ClusterKey& key, bool urgent) { news(key, urgent); },
@@ -58,9 +60,16 @@ OperatorProcess::OperatorProcess(Surroundings around, std::function<void()> on_e
     watch(kube::kConfigMaps, c.config_maps, true);
     watch(kube::kSecrets, c.secrets, true);
     watch(kube::kLeases, c.records, true);
-    threads_.begin([this] { agents_.run({}); });
-    threads_.begin([this] { work(); });
-    threads_.begin([this] { election_.run({}); });
+    const auto begin = [this](int& running, std::function<void()> body) {
+        ++running;
+        threads_.begin([&running, body = std::move(body)] {
+            body();
+            --running;
+        });
+    };
+    begin(working_, [this] { agents_.run(work_stop_.get_token()); });
+    begin(working_, [this] { work(); });
+    begin(electing_, [this] { election_.run(election_stop_.get_token()); });
     threads_.begin([this] {
         FiberWaiter waiter(threads_);
         election_.watch({}, waiter);
@@ -99,7 +108,7 @@ void OperatorProcess::leadership_changed(const kube::Leadership& now) {
     agents_.set_leadership(Term(now.term), now.holder, now.leading);
     if (now.leading) {
         for (const auto& cluster : caches_.front()->clusters.all()) queue_.add(cluster->key.str());
-    } else if (was_leader_) {
+    } else if (was_leader_ && !stopping_) {
         around_.world.tell(around_.name, "lost leadership and ends");
         end_here();
     }
@@ -112,9 +121,40 @@ void OperatorProcess::end_here() {
     throw Fiber::Killed{};
 }
 
+void OperatorProcess::freeze_here() {
+    process_->freeze();
+    const auto sleep = threads_.prepare();
+    threads_.wake(sleep);
+    threads_.sleep(sleep, TimePoint::max());
+}
+
+void OperatorProcess::terminate() {
+    if (!std::exchange(stopping_, true)) threads_.begin([this] { wind_down(); });
+}
+
+// In the order of operator/controller.cc: the lease is released last.
+void OperatorProcess::wind_down() {
+    FiberWaiter waiter(threads_);
+    const auto join = [&](const int& running) {
+        while (running > 0)
+            waiter.wait(waiter.ticket(), Deadline::after(threads_.clock(), milliseconds(1)), {});
+    };
+    queue_.shut_down();
+    queue_.drain(Deadline::after(threads_.clock(), kDrain), {});
+    work_stop_.request_stop();
+    channel_waiter_.notify();
+    queue_waiter_.notify();
+    join(working_);
+    election_stop_.request_stop();
+    election_waiter_.notify();
+    join(electing_);
+    around_.world.tell(around_.name, "ends");
+    end_here();
+}
+
 void OperatorProcess::work() {
     worker_ = Fiber::current();
-    while (const auto key = queue_.get({})) {
+    while (const auto key = queue_.get(work_stop_.get_token())) {
         around_.world.count("reconciles");
         auto next = reconciler_.reconcile(*ClusterKey::parse(*key));
         if (!next) {

@@ -135,8 +135,14 @@ class AgentPorts {
 // Messages travel as values; now and then one goes through its JSON, and must come out as it was.
 class AgentPosts final : public op::AgentWire {
   public:
-    AgentPosts(Threads& threads, Network& net, HostId here, AgentPorts& ports)
-        : threads_(threads), net_(net), here_(here), ports_(ports) {}
+    using LeadsUntil = std::function<TimePoint()>;
+    AgentPosts(Threads& threads, Network& net, HostId here, AgentPorts& ports,
+               LeadsUntil leads_until)
+        : threads_(threads),
+          net_(net),
+          here_(here),
+          ports_(ports),
+          leads_until_(std::move(leads_until)) {}
     void poll(const op::AgentAddress& to, Lane lane, const Poll& poll, Duration timeout,
               OnReport callback) override;
     void order(const op::AgentAddress& to, const Order& order, Duration timeout,
@@ -153,11 +159,13 @@ class AgentPosts final : public op::AgentWire {
     void send(const std::shared_ptr<Post>& post, Lane lane);
     void end(const std::shared_ptr<Post>& post, Lane lane);
     void try_json(const Post& post);
+    void check_grant(const op::AgentAddress& to, const std::optional<Grant>& grant) const;
 
     Threads& threads_;
     Network& net_;
     const HostId here_;
     AgentPorts& ports_;
+    const LeadsUntil leads_until_;
     std::map<std::pair<std::string, Lane>, std::deque<std::shared_ptr<Post>>> lanes_;
     std::uint64_t posts_ = 0;
 };
@@ -180,6 +188,8 @@ class OperatorProcess {
     void kill();
     void freeze() { process_->freeze(); }
     void thaw() { process_->thaw(); }
+    // SIGTERM: what is begun is finished, then the Lease is released.
+    void terminate();
     bool alive() const { return process_->alive(); }
     bool frozen() const { return process_->frozen(); }
     bool leads() const { return election_.leadership().leading; }
@@ -188,11 +198,14 @@ class OperatorProcess {
     bool works_here() const { return worker_ != nullptr && Fiber::current() == worker_; }
     // It dies where it is.
     [[noreturn]] void end_here();
+    // It freezes where it is.
+    void freeze_here();
 
   private:
     void leadership_changed(const kube::Leadership& now);
     void news(const ClusterKey& key, bool urgent);
     void work();
+    void wind_down();
     void watch(const kube::Resource& resource, kube::WatchSink& sink, bool ours);
 
     const Surroundings around_;
@@ -212,7 +225,9 @@ class OperatorProcess {
     telemetry::Registry registry_;  // nobody asks
     op::ClusterMetrics metrics_{registry_};
     op::Reconciler reconciler_;
-    bool was_leader_ = false;
+    bool was_leader_ = false, stopping_ = false;
+    std::stop_source work_stop_, election_stop_;
+    int working_ = 0, electing_ = 0;  // fibers
     const Fiber* worker_ = nullptr;
 };
 

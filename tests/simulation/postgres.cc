@@ -73,6 +73,7 @@ void Postgres::deliver_soon(agent::Event event) {
 
 Result<std::uint64_t> Postgres::start(agent::Role role, const agent::ConfigFiles& files_) {
     if (server_) return make_error(ErrorKind::Bug, "PostgreSQL can't start: a process is left");
+    if (role == agent::Role::Master) place_.witness.makes_master(*this);
     files().standby_signal = role == agent::Role::Slave;
     conf_ = Conf::read(files_.postgresql_conf);
     ++generation_;
@@ -100,6 +101,7 @@ void Postgres::up() {
     tell("accepts connections at " + files().end().str() + " on timeline " +
          std::to_string(files().timeline().value));
     keep_probing(generation_);
+    if (recovery_ && conf_.restore) restore();
     if (recovery_) tend_receiver(generation_);
 }
 
@@ -227,6 +229,15 @@ Status Postgres::reserve_timelines(Timeline current, Timeline reserved) {
 }
 
 Status Postgres::promote() {
+    place_.witness.makes_master(*this);
+    return trigger_promotion();
+}
+
+void Postgres::promote_by_hand() {
+    (void)trigger_promotion();
+}
+
+Status Postgres::trigger_promotion() {
     if (!server_) return make_error(ErrorKind::Unavailable, "no postmaster to promote");
     if (promoting_ || phase_ != Phase::Up || !recovery_) return {};
     promoting_ = true;
@@ -358,7 +369,7 @@ void Postgres::acknowledge() {
            enough_standbys(commits_.front().end)) {
         Commit commit = std::move(commits_.front());
         commits_.pop_front();
-        place_.witness.acknowledges(*this, commit.row);
+        place_.witness.acknowledges(*this, commit.row, commit.end);
         commit.reply(true);
     }
 }

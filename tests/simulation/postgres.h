@@ -48,8 +48,10 @@ class Neighbours {
 class Witness {
   public:
     virtual ~Witness() = default;
-    virtual void acknowledges(const Postgres& server, std::uint64_t row) = 0;
+    virtual void acknowledges(const Postgres& server, std::uint64_t row, Lsn end) = 0;
     virtual void initializes(const Postgres& server) = 0;
+    // Its agent starts it as master, or promotes it.
+    virtual void makes_master(const Postgres& server) = 0;
     virtual void begins_to_stream(const Postgres& slave, const Postgres& upstream) = 0;
     virtual void replaces_data(const Postgres& server, const Postgres& source) = 0;
 };
@@ -93,6 +95,7 @@ class Postgres final : public agent::Instance {
     void remember_flush(Timeline timeline, Lsn flushed) override;
 
     // The world's hand.
+    void promote_by_hand();
     void die(const std::string& how);  // the server's processes, at once
     void vanish();                     // with its container: nobody here hears of it
     void freeze();                     // SIGSTOP to the server's processes
@@ -106,6 +109,7 @@ class Postgres final : public agent::Instance {
 
     const Place& place() const { return place_; }
     const std::shared_ptr<Process>& server() const { return server_; }
+    const std::string& sync_text() const { return conf_.sync_text; }
     const DataDirectory& data() const { return place_.volume.data; }
     bool serves_as_master() const { return takes_sessions() && !recovery_; }
     bool streams_from(const InstanceName& upstream) const;
@@ -161,6 +165,8 @@ class Postgres final : public agent::Instance {
     void acknowledge();
     bool enough_standbys(Lsn end) const;
 
+    Status trigger_promotion();
+
     // Streams.
     void tend_receiver(std::uint64_t generation);
     void connect();
@@ -171,6 +177,7 @@ class Postgres final : public agent::Instance {
     void send_wal(const std::shared_ptr<Link>& link);
     void receive(const std::shared_ptr<Link>& link, const std::vector<WalRecord>& records,
                  const std::vector<HistoryEntry>& history);
+    void replay();
     void answer_upstream(const std::shared_ptr<Link>& link);
     void ask_upstream(const std::shared_ptr<Link>& link);
     void drop_receiver();

@@ -70,7 +70,11 @@ void Postgres::connect() {
                         if (!upstream->server_) return answer(nullptr);
                         upstream->server_->post([this, upstream, self, answer, conf] {
                             if (!self->alive()) return;
-                            if (!upstream->refusal_of(*this, conf).empty()) return answer(nullptr);
+                            if (const auto why = upstream->refusal_of(*this, conf); !why.empty()) {
+                                world().murmur(" " + place_.name.value + " is refused by " +
+                                               upstream->place_.name.value + ": " + why);
+                                return answer(nullptr);
+                            }
                             auto link = std::make_shared<Link>();
                             link->upstream = upstream;
                             link->slave = this;
@@ -155,16 +159,21 @@ void Postgres::receive(const std::shared_ptr<Link>& link, const std::vector<WalR
                    [this, link, count = files().wal.size()] {
                        files().synced =
                            std::max(files().synced, std::min(count, files().wal.size()));
+                       replay();  // also when the stream has ended meanwhile
                        answer_upstream(link);
                    });
+}
+
+void Postgres::replay() {
+    replayed_ = files().synced;
+    if (files().synced_end() > received_) received_ = files().synced_end();
 }
 
 // The status message: what is flushed and replayed here.
 void Postgres::answer_upstream(const std::shared_ptr<Link>& link) {
     if (link != receiver_) return;
     if (!place_.volume.stalled_since) files().synced = files().wal.size();
-    replayed_ = files().synced;
-    if (files().synced_end() > received_) received_ = files().synced_end();
+    replay();
     last_answer_ = world().now();
     pump_all();  // to slaves of our own
     place_.net.send(place_.host, link->upstream->place_.host,

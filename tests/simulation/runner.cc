@@ -1,8 +1,10 @@
 #include "runner.h"
 
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <sstream>
 #include <thread>
 
@@ -43,8 +45,9 @@ void absorb(Total& total, const Request& request, const std::string& line) {
     }
 }
 
-[[noreturn]] void work(const Request& request, unsigned worker, int out) {
-    for (std::uint64_t n = worker; n < request.seeds; n += request.jobs) {
+// `found` is shared by all workers.
+[[noreturn]] void work(const Request& request, unsigned worker, int out, std::atomic<bool>& found) {
+    for (std::uint64_t n = worker; n < request.seeds && !found; n += request.jobs) {
         if (request.until && SteadyClock::now() >= *request.until) break;
         // First, so that a crash can be laid at the seed's door.
         const std::string begins = "begin|" + std::to_string(n) + "\n";
@@ -58,7 +61,7 @@ void absorb(Total& total, const Request& request, const std::string& line) {
         }
         const std::string line = encode(n, outcome);
         if (write(out, line.data(), line.size()) < 0) _exit(1);
-        if (outcome.violation && !request.mutant.empty()) break;
+        if (outcome.violation && !request.mutant.empty()) found = true;
     }
     _exit(0);
 }
@@ -97,6 +100,11 @@ void add(Total& total, const Total& part) {
 
 Total run_all(const Request& request) {
     const auto began = SteadyClock::now();
+    // A mutant that one has found need not be looked for by the others.
+    void* shared = mmap(nullptr, sizeof(std::atomic<bool>), PROT_READ | PROT_WRITE,
+                        MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (shared == MAP_FAILED) std::abort();
+    auto* found = new (shared) std::atomic<bool>(false);
     std::vector<int> pipes;
     std::vector<pid_t> workers;
     for (unsigned worker = 0; worker < request.jobs; ++worker) {
@@ -105,7 +113,7 @@ Total run_all(const Request& request) {
         const pid_t pid = fork();
         if (pid == 0) {
             close(ends[0]);
-            work(request, worker, ends[1]);
+            work(request, worker, ends[1], *found);
         }
         close(ends[1]);
         pipes.push_back(ends[0]);
@@ -117,6 +125,7 @@ Total run_all(const Request& request) {
         readers.emplace_back([&, i] { collect(pipes[i], request, parts[i]); });
     readers.clear();
     for (const pid_t worker : workers) waitpid(worker, nullptr, 0);
+    munmap(shared, sizeof(std::atomic<bool>));
     Total total;
     for (const auto& part : parts) add(total, part);
     total.seconds = std::chrono::duration<double>(SteadyClock::now() - began).count();

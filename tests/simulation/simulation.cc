@@ -28,12 +28,14 @@ class Run {
           world_(options.seed, options.story),
           net_(world_),
           api_(world_),
-          checks_(world_, api_),
+          contracts_(world_),
+          checks_(world_, api_, contracts_),
           api_host_(net_.add("api")),
           access_{api_host_, api_, weather_},
-          kubelet_(world_, net_, access_, checks_, hosts("instance", kMostInstances)),
+          kubelet_(world_, net_, access_, checks_, contracts_, hosts("instance", kMostInstances)),
           client_host_(net_.add("client")) {
         checks_.look_at(kubelet_);
+        contracts_.look_at(kubelet_);
         listen_to_log();
     }
     ~Run() {
@@ -59,6 +61,7 @@ class Run {
         faults.begin(world_.now() + world_.between(seconds(20), seconds(120)));
         while (!faults.over() && !world_.violation()) world_.run_until(world_.now() + seconds(1));
         operators.kill_at_step(0);
+        operators.freeze_at_step(0, {});
         rests_within(kRest, "after the last fault");
         stays_calm();
         if (!world_.violation()) checks_.losses_as_reported();
@@ -82,7 +85,7 @@ class Run {
         constexpr Profile kProfiles[] = {Profile::All,          Profile::All,     Profile::All,
                                          Profile::All,          Profile::Spec,    Profile::Spec,
                                          Profile::PostgresOnly, Profile::Network, Profile::Network,
-                                         Profile::Operator,     Profile::Operator};
+                                         Profile::Operator,     Profile::Orders};
         return kProfiles[options_.seed % std::size(kProfiles)];
     }
 
@@ -193,6 +196,7 @@ class Run {
     Network net_;
     ApiWeather weather_;
     ApiServer api_;
+    Contracts contracts_;
     Checks checks_;
     const HostId api_host_;
     const ApiAccess access_;

@@ -5,6 +5,7 @@
 // machine).
 #pragma once
 
+#include <functional>
 #include <optional>
 
 #include "agent/state.h"
@@ -26,7 +27,9 @@ struct Volume {
 
 class VolumeState final : public agent::StateStore {
   public:
-    VolumeState(Volume& volume, PodUid pod) : volume_(volume), pod_(std::move(pod)) {}
+    using OnSave = std::function<void(const agent::State& before, const agent::State& next)>;
+    VolumeState(Volume& volume, PodUid pod, OnSave on_save)
+        : volume_(volume), pod_(std::move(pod)), on_save_(std::move(on_save)) {}
     Result<agent::State> load() override {
         const auto& beside = volume_.beside;
         if (beside && beside->first == pod_) return beside->second;
@@ -34,6 +37,7 @@ class VolumeState final : public agent::StateStore {
     }
     Status save(const agent::State& state) override {
         if (volume_.full) return make_error(ErrorKind::Unavailable, "no space left on device");
+        on_save_(*load(), state);
         // As its file would keep it.
         auto kept = agent::decode_state(agent::encode_state({state, 0}));
         if (!kept) return kept.error();
@@ -43,6 +47,7 @@ class VolumeState final : public agent::StateStore {
     }
     Status save_fence(const agent::State& state) override {
         if (save(state)) return {};
+        on_save_(*load(), state);
         volume_.beside = {pod_, state};
         return {};
     }
@@ -50,6 +55,7 @@ class VolumeState final : public agent::StateStore {
   private:
     Volume& volume_;
     const PodUid pod_;
+    const OnSave on_save_;
 };
 
 }  // namespace matriarch::sim

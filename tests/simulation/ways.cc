@@ -64,6 +64,7 @@ void NetworkWays::read(const std::shared_ptr<Try>& t) {
 
 void NetworkWays::ask_promises(const PromiseRequest& request, const std::vector<Member>& members,
                                Deadline deadline) {
+    ledger_.asks(request);
     for (const auto& member : members) ask(request, member, deadline);
 }
 
@@ -93,13 +94,16 @@ void NetworkWays::ask(const PromiseRequest& request, const Member& member, Deadl
 
 // --- the warden -------------------------------------------------------------------------------
 
-SimulatedWarden::SimulatedWarden(World& world, const HostClock& clock, Postgres& postgres)
+SimulatedWarden::SimulatedWarden(World& world, const HostClock& clock, Postgres& postgres,
+                                 const Ledger& ledger)
     : world_(world),
       clock_(clock),
       postgres_(postgres),
+      ledger_(ledger),
       process_(std::make_shared<Process>(world)) {}
 
 void SimulatedWarden::dead_by(TimePoint deadline) {
+    ledger_.guards(deadline, postgres_.writable());
     deadline_ = deadline;
     if (deadline_ != TimePoint::max()) arm();
 }
@@ -116,6 +120,7 @@ void SimulatedWarden::look() {
     if (deadline_ == TimePoint::max() || !postgres_.server()) return;
     if (clock_.now() < deadline_ - kWardenLead) return arm();
     world_.tell("warden", "kills " + postgres_.place().name.value);
+    if (deadline_ != TimePoint() && agent_was_awake_()) ledger_.was_too_late();
     process_->after(world_.between(std::chrono::microseconds(200), milliseconds(20)),
                     [this] { postgres_.die("signal 9, by the warden"); });
 }

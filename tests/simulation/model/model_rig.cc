@@ -13,7 +13,8 @@ constexpr Duration kPatience = seconds(8);
 
 class Nobody final : public Witness {
   public:
-    void acknowledges(const Postgres&, std::uint64_t) override {}
+    void acknowledges(const Postgres&, std::uint64_t, Lsn) override {}
+    void makes_master(const Postgres&) override {}
     void initializes(const Postgres&) override {}
     void begins_to_stream(const Postgres&, const Postgres&) override {}
     void replaces_data(const Postgres&, const Postgres&) override {}

@@ -358,6 +358,16 @@ TEST_F(BrainTest, GivenHalt_WhenTheReceiverIsGone_ThenItIsDone) {
     expect({}, OrderState::Done);
 }
 
+// Found by simulation: its container was restarted, and nobody learned what it alone had.
+TEST_F(BrainTest, GivenHalt_WhenTheDataIsAMasters_ThenTheEndOfItsWalIsLookedFor_INV5) {
+    goal_of(OrderKind::Halt);
+    v.data.standby = false;
+    v.data.end_searched = false;
+    expect({Kind::Begin});
+    v.data.end_searched = true;
+    expect({}, OrderState::Done);
+}
+
 TEST_F(BrainTest, GivenPromote_WhenNothingIsToBePrepared_ThenItPromotesAtOnce) {
     goal_of(OrderKind::Promote);
     goal->order.reserved = Timeline(1);

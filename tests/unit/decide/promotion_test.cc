@@ -118,6 +118,29 @@ TEST_F(Candidate5, GivenItWasNeverSeenPromoted_WhenAnotherIsChosen_ThenItsNumber
     EXPECT_EQ(r->reserved, Timeline(4));
 }
 
+// Found by simulation: it was called the old master, which loses nothing, and orders-1 had more.
+TEST_F(Candidate5, GivenItNeverServed_WhenItIsChosenAgain_ThenItsLossIsNotKnown_INV5) {
+    s.fenced(2);
+    s.report(2).standby = true;
+    s.report(2).receiving = false;
+    s.report(2).end_of_wal = Lsn(1000);
+    s.at(1).reachable = s.at(3).reachable = false;
+    s.seen.master_failed_since = kNow - seconds(5);
+    const auto* r = written();
+    ASSERT_NE(r, nullptr);
+    EXPECT_EQ(r->holder, InstanceName("orders-2"));
+    EXPECT_FALSE(only<WriteRecord>(plan)->loss);
+
+    s.seen.record = *r;
+    s.seen.record->version = ResourceVersion("12");
+    s.serve(2);
+    on_timeline_4(2, r->epoch_id);
+    r = written();
+    ASSERT_NE(r, nullptr);
+    EXPECT_TRUE(r->verified);
+    EXPECT_FALSE(only<WriteRecord>(plan)->loss);
+}
+
 // Found by simulation: a refused order is no failed one, so it was asked for ever.
 TEST_F(Candidate5, GivenItRefuses_WhenPatienceIsOver_ThenItIsGivenUp) {
     refused("there is no data to promote");
@@ -129,6 +152,40 @@ TEST_F(Candidate5, GivenItRefuses_WhenPatienceIsOver_ThenItIsGivenUp) {
     ASSERT_NE(order, nullptr);
     EXPECT_EQ(order->kind, OrderKind::Fence);
     EXPECT_EQ(order->epoch, Epoch(5)) << "the same proof over it as over a master";
+}
+
+// Found by simulation: in the next look it was promoted, and the fence was undone half way.
+TEST_F(Candidate5, GivenItIsGivenUp_WhenTheFenceIsOnItsWay_ThenItIsNotPromoted) {
+    refused("there is no data to promote");
+    s.seen.epoch_since = kNow - s.policy.refusal_patience;
+    const Order* order = ordered(2);
+    ASSERT_NE(order, nullptr);
+    ASSERT_EQ(order->kind, OrderKind::Fence);
+    s.at(2).sent = SentOrder{order->id, order->incarnation, kNow, ""};
+    EXPECT_EQ(ordered(2), nullptr);
+    s.at(2).sent->at = kNow - s.policy.order_again;
+    ASSERT_NE(ordered(2), nullptr);
+}
+
+// Found by simulation: the end of a candidate that never served was taken for the old master's.
+TEST_F(Candidate5, GivenItNeverServed_WhenAnotherIsVerified_ThenTheLossIsNotKnown_INV5) {
+    s.fenced(2);
+    s.report(2).standby = true;
+    AuthorityRecord r = *s.seen.record;
+    r.epoch = Epoch(6);
+    r.epoch_id = EpochId("six");
+    r.former = InstanceName("orders-2");
+    r.former_pod = PodUid("uid-2");
+    r.holder = InstanceName("orders-3");
+    r.holder_pod = PodUid("uid-3");
+    s.seen.record = r;
+    s.serve(3);
+    on_timeline_4(3, r.epoch_id);
+    ASSERT_NE(written(), nullptr);
+    EXPECT_FALSE(only<WriteRecord>(plan)->loss);
+    s.report(2).standby = false;
+    ASSERT_NE(written(), nullptr);
+    EXPECT_EQ(only<WriteRecord>(plan)->loss, Bytes(0)) << "a master's end is known";
 }
 
 TEST_F(Candidate5, GivenItRefuses_WhenNobodyElseCanLead_ThenItIsAskedAgain) {

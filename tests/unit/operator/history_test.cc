@@ -62,6 +62,15 @@ TEST(SettleLoss, GivenAChangeThatWasNeverTold_WhenTheInstanceRejoinsAfterIt_Then
     EXPECT_FALSE(settle_loss(history, kOld, {RejoinedBy::Following, Epoch(7), Bytes(0)}));
 }
 
+// Found by simulation: it had rejoined, and was rewound again as a slave of the next master.
+TEST(SettleLoss, GivenAnExactLoss_WhenItsInstanceIsRewoundInALaterEpoch_ThenTheCountStays) {
+    std::vector history{change(5, "orders-1", "orders-2", {})};
+    record_change(history,
+                  *settle_loss(history, kOld, {RejoinedBy::Rewind, Epoch(5), Bytes(8192)}));
+    record_change(history, change(6, "orders-2", "orders-3", {}));
+    EXPECT_FALSE(settle_loss(history, kOld, {RejoinedBy::Rewind, Epoch(6), Bytes(64)}));
+}
+
 TEST(SettleLoss, GivenAMasterThatWentOnItself_WhenItRejoinsLater_ThenThatEntryIsNotMeant) {
     const std::vector history{change(6, "orders-1", "orders-1", Bytes(0)),
                               change(5, "orders-1", "orders-2", Bytes(16384))};
