@@ -104,7 +104,8 @@ Provision provision_pooler_secret(const Cluster& cluster, const StringMap& ca,
     const std::string name = pooler_name(cluster.key.name);
     if (!plan.usable(name)) return out;
     const StringMap& former = plan.data(name);
-    auto data = ensure_leaf(ca, service_certificate({cluster.key.name_space, name}, domain), former, clock, random);
+    auto data = ensure_leaf(ca, service_certificate({cluster.key.name_space, name}, domain), former,
+                            clock, random);
     auto login = data ? keep_login(former, random) : Result<StringMap>(data.error());
     if (!login) {
         out.problems.push_back("Secret " + name + ": " + login.error().message());
