@@ -22,6 +22,7 @@
 #include "operator/health_source.h"
 #include "operator/https_wire.h"
 #include "operator/listen.h"
+#include "operator/pool_source.h"
 #include "operator/reconciler.h"
 #include "telemetry/controller_metrics.h"
 #include "telemetry/health.h"
@@ -97,9 +98,13 @@ struct Controller::Impl {
           readyz("readyz"),
           reviews(client),
           health_source(caches, cluster_metrics, clock),
+          pool_source(caches, clock),
           health_api(
               {reviews, [this] { return health_source.clusters(); },
                [this](const ClusterKey& key) { return health_source.facts(key); },
+               [this](const ClusterKey& key, const auto& routes) {
+                   return pool_source.pools(key, routes);
+               },
                [this](const auto& endpoints) { return health_source.test(endpoints); }, clock},
               options_.health_api.rate, options_.health_api.anonymous),
           health_certificate(options_.health_api, options_.lease_namespace, options_.cluster_domain,
@@ -279,6 +284,7 @@ struct Controller::Impl {
     net::Router metrics_router, health_router;
     KubeReviews reviews;
     HealthSource health_source;
+    PoolSource pool_source;
     HealthApi health_api;
     HealthCertificate health_certificate;
     std::atomic<bool> was_leader{false}, stopping{false};

@@ -157,9 +157,11 @@ Result<std::string> HealthApi::body(Page page, const net::HttpRequest& request) 
     }
     const auto type = parse_database_type(request.query_value("database_type").value_or("all"));
     if (page == Page::TestConnection && !type) return type.error();
-    const auto facts = world_.facts(*cluster);
+    auto facts = world_.facts(*cluster);
     if (!facts)
         return make_error(ErrorKind::NotFound, "there is no PostgresCluster " + cluster->str());
+    if (page == Page::OverallHealth || page == Page::PoolMetrics)
+        facts->pools = world_.pools(*cluster, facts->routes);
     nlohmann::json out;
     switch (page) {
         case Page::DatabaseHealth:

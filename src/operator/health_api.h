@@ -9,6 +9,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -26,6 +27,10 @@ class HealthApi {
         Reviews& reviews;
         std::function<std::vector<ClusterKey>()> clusters;
         std::function<std::optional<HealthFacts>(const ClusterKey& cluster)> facts;
+        // Of the cluster's poolers, as HealthFacts::pools has them.
+        std::function<std::map<std::string, PoolFigures>(const ClusterKey& cluster,
+                                                         const std::optional<Routes>& routes)>
+            pools;
         // How long each endpoint took to answer, with a deadline.
         std::function<std::vector<Result<Duration>>(const std::vector<TestedEndpoint>&)> test;
         const Clock& clock;

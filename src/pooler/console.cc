@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <set>
 
 namespace matriarch::pooler {
 namespace {
@@ -106,6 +107,22 @@ Result<Pools> PgBouncerConsole::pools() {
         found->second.transactions = count(*stats, i, "xact_count");
         found->second.queries = count(*stats, i, "query_count");
     }
+    return out;
+}
+
+Result<ServerPools> PgBouncerConsole::servers(int pool_size) {
+    const auto rows = ask("SHOW SERVERS", kPatience);
+    if (!rows) return rows.error();
+    ServerPools out;
+    std::set<std::pair<std::string, std::string>> pools;  // address, database
+    for (int i = 0; i < rows->count(); ++i) {
+        const std::string address = text(*rows, i, "addr");
+        pools.emplace(address, text(*rows, i, "database"));
+        const std::string state = text(*rows, i, "state");
+        const bool idle = state == "idle" || state == "used";
+        ++(idle ? out[address].idle : out[address].in_use);
+    }
+    for (const auto& [address, database] : pools) out[address].size += pool_size;
     return out;
 }
 

@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "model/server_pools.h"
 #include "postgres/connection.h"
 
 namespace matriarch::pooler {
@@ -35,6 +36,8 @@ class Console {
     virtual Status resume(const std::string& database) = 0;
     virtual Result<std::vector<std::string>> paused() = 0;
     virtual Result<Pools> pools() = 0;
+    // `pool_size` is what each database's pool may have.
+    virtual Result<ServerPools> servers(int pool_size) = 0;
     // Takes no new clients, and ends when the last one went.
     virtual Status shut_down() = 0;
 };
@@ -48,6 +51,7 @@ class PgBouncerConsole final : public Console {
     Status resume(const std::string& database) override;
     Result<std::vector<std::string>> paused() override;
     Result<Pools> pools() override;
+    Result<ServerPools> servers(int pool_size) override;
     Status shut_down() override;
 
   private:

@@ -45,11 +45,17 @@ PoolMetrics::PoolMetrics(telemetry::Registry& registry, telemetry::Labels labels
     registry.add_collector([this](std::vector<Sample>& out) { collect(out); });
 }
 
-void PoolMetrics::note(Pools pools, int pool_size, bool holding) {
+void PoolMetrics::note(Pools pools, ServerPools servers, int pool_size, bool holding) {
     const std::lock_guard lock(mutex_);
     pools_ = std::move(pools);
+    servers_ = std::move(servers);
     pool_size_ = pool_size;
     holding_ = holding;
+}
+
+ServerPools PoolMetrics::servers() const {
+    const std::lock_guard lock(mutex_);
+    return servers_;
 }
 
 void PoolMetrics::collect(std::vector<Sample>& out) const {

@@ -18,7 +18,9 @@ class PoolMetrics {
     PoolMetrics(const PoolMetrics&) = delete;
     PoolMetrics& operator=(const PoolMetrics&) = delete;
 
-    void note(Pools pools, int pool_size, bool holding);
+    void note(Pools pools, ServerPools servers, int pool_size, bool holding);
+    // For GET /pools.
+    ServerPools servers() const;
     telemetry::Histogram followed;  // seconds
     telemetry::Histogram held;      // seconds
 
@@ -28,6 +30,7 @@ class PoolMetrics {
     const telemetry::Labels labels_;
     mutable std::mutex mutex_;
     Pools pools_;  // guarded by mutex_, as the next
+    ServerPools servers_;
     int pool_size_ = 0;
     bool holding_ = false;
 };

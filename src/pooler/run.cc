@@ -116,6 +116,10 @@ class Process {
         });
         telemetry::add_process_metrics(registry_);
         telemetry::mount_metrics(router_, registry_);
+        router_.on("GET", std::string(kPoolsPath),
+                   [this](const net::HttpRequest&, net::Responder responder) {
+                       responder.answer(net::json_response(200, to_json(metrics_.servers())));
+                   });
         telemetry::mount_health(router_, healthz_);
         telemetry::mount_health(router_, readyz_);
         net::ServerOptions plain;
@@ -179,9 +183,10 @@ class Process {
         }
         if (child_ == 0) return;
         auto pools = console_.pools();
-        if (!pools) return;
+        auto servers = console_.servers(pool_size_);
+        if (!pools || !servers) return;
         answered_ = clock_.now().time_since_epoch().count();
-        metrics_.note(std::move(*pools), pool_size_, follower_.holding());
+        metrics_.note(std::move(*pools), std::move(*servers), pool_size_, follower_.holding());
     }
 
     // Its Service leaves it out first; then clients go one after another, and at last all.

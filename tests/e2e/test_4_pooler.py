@@ -125,6 +125,9 @@ def test_what_the_poolers_tell(pooled, kube, figures):
         for name in ("matriarch_pooler_clients_waiting", "matriarch_pooler_servers_active", "postgresql_pool_utilization_percent",
                      "matriarch_pooler_hold_seconds_count", "process_resident_memory_bytes"):
             assert re.search(rf"^{name}(\{{| )", text, re.M), f"{name} is missing"
+        pools = json.loads(kube.request(
+            "GET", f"api/v1/namespaces/{pooled.namespace}/pods/{pod['metadata']['name']}:8080/proxy/pools"))
+        assert set(pools) <= {pooled.address(name) for name in pooled.pods()}
         took = [json.loads(line)["took"] for line in kube.logs(pooled.namespace, pod["metadata"]["name"]).splitlines()
                 if '"follows"' in line]
         slow = max([slow, *took[1:]])  # the first one starts PgBouncer

@@ -60,14 +60,18 @@ struct HealthApiTest : ::testing::Test {
                           const std::string& query = "", const std::string& address = "10.1.1.1") {
         if (!api)
             api = std::make_unique<HealthApi>(
-                HealthApi::World{reviews, [this] { return clusters; },
-                                 [this](const ClusterKey& key) { return facts(key); },
-                                 [this](const auto& endpoints) {
-                                     tested = endpoints;
-                                     return std::vector<Result<Duration>>(
-                                         endpoints.size(), Duration(milliseconds(3)));
-                                 },
-                                 clock},
+                HealthApi::World{
+                    reviews, [this] { return clusters; },
+                    [this](const ClusterKey& key) { return facts(key); },
+                    [](const ClusterKey&, const auto&) {
+                        return std::map<std::string, PoolFigures>{{"orders-1", {25, 3, 7, 0}}};
+                    },
+                    [this](const auto& endpoints) {
+                        tested = endpoints;
+                        return std::vector<Result<Duration>>(endpoints.size(),
+                                                             Duration(milliseconds(3)));
+                    },
+                    clock},
                 rate, anonymous);
         net::HttpRequest request;
         request.query = query;

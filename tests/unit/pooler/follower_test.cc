@@ -47,6 +47,7 @@ class FakeConsole final : public Console {
         return paused_now;
     }
     Result<Pools> pools() override { return in_use; }
+    Result<ServerPools> servers(int) override { return ServerPools(); }
     Status shut_down() override { return answer(); }
 
     Status answer() const {
