@@ -14,6 +14,13 @@ constexpr Duration kAnswerIn = milliseconds(300);
 constexpr int kLane = 0;
 constexpr std::size_t kLargestAnswer = 64 * 1024;
 
+net::ClientOptions quick() {
+    net::ClientOptions out;
+    out.connect_timeout = kAnswerIn;
+    out.max_body_bytes = kLargestAnswer;
+    return out;
+}
+
 // What came back, shared with callbacks that may come later than anybody waits.
 struct Answers {
     std::mutex mutex;
@@ -25,9 +32,7 @@ struct Answers {
 }  // namespace
 
 PoolSource::PoolSource(const std::vector<std::unique_ptr<Caches>>& caches, const Clock& clock)
-    : caches_(caches),
-      clock_(clock),
-      client_({.connect_timeout = kAnswerIn, .max_body_bytes = kLargestAnswer}, clock) {}
+    : caches_(caches), clock_(clock), client_(quick(), clock) {}
 
 std::map<std::string, PoolFigures> PoolSource::pools(const ClusterKey& cluster,
                                                      const std::optional<Routes>& routes) {
@@ -36,7 +41,7 @@ std::map<std::string, PoolFigures> PoolSource::pools(const ClusterKey& cluster,
     for (const auto& set : caches_)
         for (const auto& pod : Caches::of(set->pods, cluster))
             if (pod->ready && pod->label("app.kubernetes.io/component") == kPoolerComponent)
-                poolers.push_back({.ip = pod->ip, .port = kPoolerHealthPort, .server_name = {}});
+                poolers.push_back({pod->ip, kPoolerHealthPort, ""});
     const auto answers = std::make_shared<Answers>();
     answers->missing = poolers.size();
     for (const auto& pooler : poolers) {
