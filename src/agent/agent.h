@@ -17,11 +17,11 @@
 #include "agent/gate.h"
 #include "agent/instance.h"
 #include "agent/mandate.h"
-#include "agent/replay_lag.h"
 #include "agent/state.h"
 #include "agent/ways.h"
 #include "base/random.h"
 #include "model/report.h"
+#include "postgres/replay_lag.h"
 
 namespace matriarch::agent {
 
@@ -187,7 +187,7 @@ class Agent {
     postgres::ServerConfig written_server_;
     std::optional<TimePoint> last_sample_, silent_since_;
     std::chrono::microseconds answered_in_{0};  // of the last sample
-    ReplayLag replay_lag_;
+    postgres::ReplayLag replay_lag_;
     std::optional<TimePoint> replay_waits_since_;
     Lsn last_flush_;
     Timeline last_timeline_;

@@ -27,13 +27,14 @@ struct SentOrder {
 
 struct InstanceView {
     InstanceName name;
-    bool exists = false;        // it has a StatefulSet that is ours
-    bool deleting = false;      // which is being deleted
-    bool has_volume = false;    // it has a claim ...
-    bool kept_volume = false;   // ... that is older than the cluster: data of a former life
-    PodUid pod;                 // empty: no pod
-    std::string host;           // stable name
-    std::string address;        // pod IP, may be empty
+    bool exists = false;       // it has a StatefulSet that is ours
+    bool deleting = false;     // which is being deleted
+    bool has_volume = false;   // it has a claim ...
+    bool kept_volume = false;  // ... that is older than the cluster: data of a former life
+    PodUid pod;                // empty: no pod
+    std::string host;          // stable name
+    std::string address;       // pod IP, may be empty
+    int port = 5432;
     std::string node;           // where the pod runs
     bool pod_ending = false;    // has a deletion timestamp
     bool pod_outdated = false;  // its template changed in a way that only a new pod takes over

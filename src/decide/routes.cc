@@ -59,9 +59,11 @@ std::optional<MasterRoute> master_route(const Facts& f) {
                         f.master_state == MasterState::Serving && !f.master->address.empty() &&
                         f.master->report->writable != Known::No;
     if (serves)
-        return MasterRoute{f.master->name, f.master->pod, f.master->host, f.master->address, 5432};
+        return MasterRoute{f.master->name, f.master->pod, f.master->host, f.master->address,
+                           f.master->port};
     if (mutant("publish_before_verify") && f.record->phase == Phase::Promoting && f.master)
-        return MasterRoute{f.master->name, f.master->pod, f.master->host, f.master->address, 5432};
+        return MasterRoute{f.master->name, f.master->pod, f.master->host, f.master->address,
+                           f.master->port};
     if (f.record->phase == Phase::Closing) {  // nobody, until an expiry is proved
         const auto over = mandate_is_over(f);
         const bool soon = over && *over - f.now < kProxyPause && f.now - *over < kProxyPause;
@@ -125,6 +127,7 @@ SlaveRoute slave_route(const Facts& f, int position, const InstanceView& slave) 
     r.pod = slave.pod;
     r.host = slave.host;
     r.address = slave.address;
+    r.port = slave.port;
     r.state = state_of(f, slave);
     if (r.state != RouteState::Down && r.state != RouteState::Cloning) {
         const auto* before = published(f, slave);

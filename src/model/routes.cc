@@ -34,19 +34,20 @@ bool takes_reads(const SlaveRoute& slave) {
     return slave.state == RouteState::Ready && slave.weight > 0;
 }
 
-std::vector<std::string> read_addresses(const Routes& routes, const RoutingSpec& spec) {
-    std::vector<std::string> out;
+std::vector<RouteAddress> read_addresses(const Routes& routes, const RoutingSpec& spec) {
+    std::vector<RouteAddress> out;
     for (const auto& slave : routes.slaves)
-        if (takes_reads(slave)) out.push_back(slave.address);
+        if (takes_reads(slave)) out.push_back({slave.address, slave.port});
     if (out.empty() && spec.fallback_to_master && routes.master)
-        out.push_back(routes.master->address);
+        out.push_back({routes.master->address, routes.master->port});
     return out;
 }
 
-std::vector<std::string> position_addresses(const Routes& routes, int position,
-                                            const RoutingSpec& spec) {
+std::vector<RouteAddress> position_addresses(const Routes& routes, int position,
+                                             const RoutingSpec& spec) {
     for (const auto& slave : routes.slaves)
-        if (slave.position == position && slave.state == RouteState::Ready) return {slave.address};
+        if (slave.position == position && slave.state == RouteState::Ready)
+            return {{slave.address, slave.port}};
     // An application that knows only DB_SLAVE1_HOST goes on reading from another slave.
     return read_addresses(routes, spec);
 }

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <chrono>
+#include <compare>
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
@@ -77,11 +78,17 @@ struct Routes {
 // Whether a slave is to get reads now.
 bool takes_reads(const SlaveRoute& slave);
 
+struct RouteAddress {
+    std::string ip;
+    int port = 5432;
+    friend auto operator<=>(const RouteAddress&, const RouteAddress&) = default;
+};
+
 // Where the Service of all reads, and each position's own Service, lead to: ready slaves, else
 // (if the spec says so) the master.
-std::vector<std::string> read_addresses(const Routes& routes, const RoutingSpec& spec);
-std::vector<std::string> position_addresses(const Routes& routes, int position,
-                                            const RoutingSpec& spec);
+std::vector<RouteAddress> read_addresses(const Routes& routes, const RoutingSpec& spec);
+std::vector<RouteAddress> position_addresses(const Routes& routes, int position,
+                                             const RoutingSpec& spec);
 
 // The data of the ConfigMap <cluster>-pooler-words: by pod, the last Routes::pause for which that
 // pooler holds all writers back.

@@ -64,6 +64,22 @@ static std::string_view to_string(Spread spread) {
     return "preferred";
 }
 
+std::string_view to_string(SslMode mode) {
+    switch (mode) {
+        case SslMode::Disable:
+            return "disable";
+        case SslMode::Prefer:
+            return "prefer";
+        case SslMode::Require:
+            return "require";
+        case SslMode::VerifyCa:
+            return "verify-ca";
+        case SslMode::VerifyFull:
+            return "verify-full";
+    }
+    return "require";
+}
+
 std::string position_name(int position) {
     return "slave" + std::to_string(position);
 }
@@ -156,7 +172,7 @@ Status read_failover(const Json& f, FailoverSpec& out) {
 
 // The schema refuses all of this; objects that were stored before a rule of it was made may have
 // it.
-void ignore_bad_routing(const Json& r, int slaves, RoutingSpec& out) {
+void ignore_bad_routing(const Json& r, int slaves, bool external, RoutingSpec& out) {
     const RoutingSpec good;
     const auto ignore = [&](const std::string& field, const std::string& why) {
         out.ignored.push_back("spec.routing." + field + " " + why);
@@ -181,14 +197,17 @@ void ignore_bad_routing(const Json& r, int slaves, RoutingSpec& out) {
         for (int n = 1; n <= slaves; ++n)
             if (weight.first == position_name(n) && weight.second >= 0) return false;
         ignore("weights." + weight.first,
-               weight.second < 0 ? "must not be below 0: set 0 or more"
-                                 : "names no slave, as spec.slaves is " + std::to_string(slaves) +
-                                       ": remove that weight, or raise spec.slaves");
+               weight.second < 0
+                   ? "must not be below 0: set 0 or more"
+                   : std::string("names no slave, as ") +
+                         (external ? "the number of spec.external.slaves is " : "spec.slaves is ") +
+                         std::to_string(slaves) + ": remove that weight, or " +
+                         (external ? "add a slave" : "raise spec.slaves"));
         return true;
     });
 }
 
-void read_routing(const Json& r, int slaves, RoutingSpec& out) {
+void read_routing(const Json& r, int slaves, bool external, RoutingSpec& out) {
     read(r, "maxLagMs", out.max_lag);
     read(r, "holdSeconds", out.hold);
     read(r, "fallbackToMaster", out.fallback_to_master);
@@ -196,7 +215,50 @@ void read_routing(const Json& r, int slaves, RoutingSpec& out) {
     out.weights = read_int_map(at(r, "weights"));
     read_list(r, "formats", out.formats, read_one<std::string>);
     read_list(r, "uriSchemes", out.uri_schemes, read_one<std::string>);
-    ignore_bad_routing(r, slaves, out);
+    ignore_bad_routing(r, slaves, external, out);
+}
+
+// What an endpoint does not say itself is said for all of them.
+void read_connection(const Json& e, ExternalEndpoint& out) {
+    read(e, "credentialsSecret", out.credentials_secret);
+    read_enum(e, "sslMode", out.ssl_mode, SslMode::VerifyFull);
+    const Json& ca = at(e, "ca");
+    if (!ca.is_object()) return;
+    out.ca_secret = read_one<std::string>(at(ca, "secretName"));
+    out.ca_config_map = read_one<std::string>(at(ca, "configMapName"));
+    read(ca, "key", out.ca_key);
+}
+
+Result<ExternalSpec> read_external(const Json& x) {
+    ExternalSpec out;
+    read(x, "validateOnly", out.validate_only);
+    ExternalEndpoint usual;
+    read_connection(x, usual);
+    const auto endpoint = [&](const Json& e) {
+        ExternalEndpoint one = usual;
+        read(e, "name", one.name);
+        read(e, "host", one.host);
+        read(e, "port", one.port);
+        read(e, "provider", one.provider);
+        read_connection(e, one);
+        return one;
+    };
+    std::vector<ExternalEndpoint> slaves;
+    read_list(x, "slaves", slaves, endpoint);
+    out.endpoints.push_back(endpoint(at(x, "master")));
+    out.endpoints.insert(out.endpoints.end(), slaves.begin(), slaves.end());
+    for (auto a = out.endpoints.begin(); a != out.endpoints.end(); ++a) {
+        if (a->name.empty() || a->host.empty())
+            return make_error(ErrorKind::Invalid,
+                              "spec.external: the master and every slave need a name and a host");
+        for (auto b = out.endpoints.begin(); b != a; ++b)
+            if (a->name == b->name || (a->host == b->host && a->port == b->port))
+                return make_error(ErrorKind::Invalid,
+                                  "spec.external: " + b->name.value + " and " + a->name.value +
+                                      " have the same name, or the same host and port: every "
+                                      "endpoint is named once");
+    }
+    return out;
 }
 
 void read_services(const Json& s, ServicesSpec& out) {
@@ -269,7 +331,14 @@ Result<ClusterSpec> parse_spec(const Json& spec) {
     read_replication(at(spec, "replication"), out.replication);
     if (const auto failover = read_failover(at(spec, "failover"), out.failover); !failover)
         return failover.error();
-    read_routing(at(spec, "routing"), out.slaves, out.routing);
+    const Json& external = at(spec, "external");
+    if (external.is_object()) {
+        auto topology = read_external(external);
+        if (!topology) return topology.error();
+        out.external = std::move(*topology);
+        out.slaves = static_cast<int>(out.external->endpoints.size()) - 1;
+    }
+    read_routing(at(spec, "routing"), out.slaves, out.external.has_value(), out.routing);
     read_services(at(spec, "services"), out.services);
     read_pooler(at(spec, "pooler"), out.pooler);
     read_scheduling(at(spec, "scheduling"), out);

@@ -8,6 +8,7 @@
 #include <chrono>
 #include <map>
 #include <nlohmann/json_fwd.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -104,6 +105,26 @@ struct PoolerSpec {
 };
 std::string_view to_string(PoolMode mode);
 
+enum class SslMode { Disable, Prefer, Require, VerifyCa, VerifyFull };
+std::string_view to_string(SslMode mode);  // libpq's word
+
+// A database that runs elsewhere.
+struct ExternalEndpoint {
+    InstanceName name;
+    std::string host;  // DNS name or IP address
+    int port = 5432;
+    std::string provider = "self-managed";
+    std::string credentials_secret;  // with username and password
+    SslMode ssl_mode = SslMode::Require;
+    std::string ca_secret, ca_config_map, ca_key = "ca.crt";  // both empty: none is verified
+};
+
+// A topology of which the provider does the failover: we probe it and route to it.
+struct ExternalSpec {
+    bool validate_only = false;
+    std::vector<ExternalEndpoint> endpoints;  // the one that the spec calls master first
+};
+
 struct ClusterSpec {
     std::string image = "docker.io/library/postgres:17";
     std::string image_pull_policy = "IfNotPresent";
@@ -125,6 +146,7 @@ struct ClusterSpec {
     std::string tolerations_json = "[]";  // passed through as it is
     std::string priority_class;
     StringMap pod_labels, pod_annotations;
+    std::optional<ExternalSpec> external;  // `slaves` is then how many endpoints it has but one
 };
 
 Result<ClusterSpec> parse_spec(const nlohmann::json& spec);

@@ -16,6 +16,7 @@
 #include "net/server.h"
 #include "operator/agent_channel.h"
 #include "operator/caches.h"
+#include "operator/external_prober.h"
 #include "operator/health_api.h"
 #include "operator/health_certificate.h"
 #include "operator/health_server.h"
@@ -85,12 +86,13 @@ struct Controller::Impl {
               client, clock, random, election_waiter, election_options(options_, random),
               [this](const kube::Leadership& l) { leadership_changed(l); }, warn),
           cluster_metrics(registry),
-          reconciler({client, caches, agents, wire, events, cluster_metrics, clock, random,
-                      [this] { return election.leadership(); },
-                      [this](Term term) { election.raise_term(term.value); },
-                      [this](const ClusterKey& key) { queue.add(key.str(), kube::kUrgent); }},
-                     AgentImage{options_.image, options_.image_pull_policy},
-                     options_.cluster_domain),
+          prober(clock, [this](const ClusterKey& key, bool urgent) { news(key, urgent); }),
+          reconciler(
+              {client, caches, agents, wire, events, cluster_metrics, clock, random,
+               [this] { return election.leadership(); },
+               [this](Term term) { election.raise_term(term.value); },
+               [this](const ClusterKey& key) { queue.add(key.str(), kube::kUrgent); }, &prober},
+              AgentImage{options_.image, options_.image_pull_policy}, options_.cluster_domain),
           reconcile_metrics(registry, "postgrescluster", options_.max_concurrent),
           queue_metrics(registry, "postgrescluster"),
           election_metrics(registry, options_.lease_name),
@@ -276,6 +278,7 @@ struct Controller::Impl {
     kube::LeaderElection election;
     std::vector<std::unique_ptr<Caches>> caches;
     ClusterMetrics cluster_metrics;
+    ExternalProber prober;
     Reconciler reconciler;
     telemetry::ReconcileMetrics reconcile_metrics;
     telemetry::WorkqueueMetrics queue_metrics;

@@ -19,7 +19,7 @@ MemberStatus describe_member(const decide::Observation& seen, const decide::Inst
     MemberStatus m;
     m.name = i.name.value;
     m.role = role_of(seen, i.name);
-    m.pod = i.pod.empty() ? "" : pod_name(i.name);
+    m.pod = i.pod.empty() || seen.spec.external ? "" : pod_name(i.name);
     m.message = i.pod_trouble;
     if (seen.record) m.position = position_of(seen, i.name);
     if (!i.report || !i.reachable) {

@@ -12,10 +12,12 @@
 #include <string>
 
 #include "base/clock.h"
+#include "decide/external.h"
 #include "decide/observation.h"
 #include "kube/conditions.h"
 #include "model/record.h"
 #include "model/routes.h"
+#include "operator/external_targets.h"
 #include "operator/provision.h"
 #include "operator/route_objects.h"
 #include "operator/status.h"
@@ -39,6 +41,15 @@ struct ChangeUnderWay {
     TimePoint last_step;
     std::optional<Bytes> loss;  // absent: not known
     ProofKind proof = ProofKind::ConfirmedFence;
+};
+
+struct ExternalState {
+    ExternalTargets targets;
+    TimePoint targets_read{};
+    std::int64_t generation = 0;  // that they were read for
+    TimePoint first_asked{};
+    decide::MasterMemory master;
+    Epoch epoch;
 };
 
 struct ClusterMemory {
@@ -74,6 +85,7 @@ struct ClusterMemory {
     std::size_t uncached_names = 0;  // of the objects that were read
     std::optional<kube::Condition> objects_condition;
     std::string objects_for;  // what the last complete ensure pass was made for
+    ExternalState external;   // of a cluster whose databases run elsewhere
 
     // The record as another version shows it: somebody else's write, or a newer one.
     void saw_record(const AuthorityRecord& seen, TimePoint now);

@@ -92,6 +92,16 @@ Status ObjectKeeper::read_uncached(const Cluster& cluster, ClusterMemory& memory
 
 Provision ObjectKeeper::plan(const Cluster& cluster, const ClusterMemory& memory,
                              const WantedInstances& wanted, const HeldObjects& held) {
+    if (cluster.spec.external) {
+        Provision all = provision_services(cluster, held);
+        const auto& known = memory.external.targets;
+        const Routes routes = hosts_of(memory, {});
+        if (!known.user.empty())
+            append(all, provision_app_secret(cluster, hosts_writes_first(cluster, routes),
+                                             hosts_reads_first(cluster, routes), known.ca_pem, held,
+                                             random_, known.password));
+        return all;
+    }
     StringMap ca;
     Provision all =
         provision_certificates(cluster, wanted, held, clock_, random_, &ca, cluster_domain_);

@@ -43,42 +43,6 @@ void take_record(const Cluster& cluster, const Caches& caches, ClusterMemory& me
         memory.saw_record(*view->record, now);
 }
 
-// Our own publication may be newer than the cache; stamps never fall, so the higher one counts.
-void take_routes(const Cluster& cluster, const Caches& caches, ClusterMemory& memory,
-                 TimePoint now) {
-    const auto map =
-        caches.config_maps.get(cluster.key.name_space + "/" + routing_config_map(cluster.key.name));
-    if (memory.published) memory.last_published = stamp_of(*memory.published);
-    if (!map) {
-        memory.published.reset();
-        return;
-    }
-    if (map->resource_version == memory.published_version) return;
-    memory.published_version = map->resource_version;
-    const auto text = map->data.find("routes.json");
-    const auto routes =
-        text == map->data.end() ? Result<Routes>(Error{}) : routes_from_json(text->second);
-    if (!routes) return;
-    const Stamp stamp = stamp_of(*routes);
-    if (memory.published && stamp < stamp_of(*memory.published)) return;
-    // Somebody else's, who led until now: perhaps a moment ago.
-    if (!memory.published || stamp > stamp_of(*memory.published)) memory.published_at = now;
-    memory.published = *routes;
-}
-
-// EndpointSlices bear the stamp of their last change.
-std::uint64_t last_sequence(const Cluster& cluster, const Caches& caches,
-                            const ClusterMemory& memory) {
-    if (!memory.record) return 0;
-    const std::uint64_t epoch = memory.record->epoch.value;
-    std::uint64_t last = memory.last_published.epoch == epoch ? memory.last_published.sequence : 0;
-    for (const auto& slice : Caches::of(caches.endpoint_slices, cluster.key)) {
-        const auto stamp = Stamp::parse(slice->annotation(std::string(kStampAnnotation)));
-        if (stamp && stamp->epoch == epoch) last = std::max(last, stamp->sequence);
-    }
-    return last;
-}
-
 // Empty until the Secret has one.
 std::string verifier(const Cluster& cluster, const Caches& caches, const std::string& name) {
     const auto secret = caches.secrets.get(cluster.key.name_space + "/" + name);
@@ -120,6 +84,40 @@ std::string container_trouble(const kube::ContainerStatus& c) {
 }
 
 }  // namespace
+
+void take_routes(const Cluster& cluster, const Caches& caches, ClusterMemory& memory,
+                 TimePoint now) {
+    const auto map =
+        caches.config_maps.get(cluster.key.name_space + "/" + routing_config_map(cluster.key.name));
+    if (memory.published) memory.last_published = stamp_of(*memory.published);
+    if (!map) {
+        memory.published.reset();
+        return;
+    }
+    if (map->resource_version == memory.published_version) return;
+    memory.published_version = map->resource_version;
+    const auto text = map->data.find("routes.json");
+    const auto routes =
+        text == map->data.end() ? Result<Routes>(Error{}) : routes_from_json(text->second);
+    if (!routes) return;
+    const Stamp stamp = stamp_of(*routes);
+    if (memory.published && stamp < stamp_of(*memory.published)) return;
+    // Somebody else's, who led until now: perhaps a moment ago.
+    if (!memory.published || stamp > stamp_of(*memory.published)) memory.published_at = now;
+    memory.published = *routes;
+}
+
+std::uint64_t last_sequence(const Cluster& cluster, const Caches& caches,
+                            const ClusterMemory& memory) {
+    if (!memory.record) return 0;
+    const std::uint64_t epoch = memory.record->epoch.value;
+    std::uint64_t last = memory.last_published.epoch == epoch ? memory.last_published.sequence : 0;
+    for (const auto& slice : Caches::of(caches.endpoint_slices, cluster.key)) {
+        const auto stamp = Stamp::parse(slice->annotation(std::string(kStampAnnotation)));
+        if (stamp && stamp->epoch == epoch) last = std::max(last, stamp->sequence);
+    }
+    return last;
+}
 
 std::string pod_trouble(const kube::Pod& pod, const std::string& image_field) {
     if (pod.deleting()) return "";

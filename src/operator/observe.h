@@ -16,6 +16,15 @@ decide::Observation observe(const Cluster& cluster, const Caches& caches,
                             const AgentChannel& agents, ClusterMemory& memory,
                             const kube::Leadership& leadership, Random& random, TimePoint now);
 
+// The published routes, into memory: our own publication may be newer than the cache; stamps never
+// fall, so the higher one counts.
+void take_routes(const Cluster& cluster, const Caches& caches, ClusterMemory& memory,
+                 TimePoint now);
+// The highest that an object with routes of the record's epoch bears: EndpointSlices have the stamp
+// of their last change.
+std::uint64_t last_sequence(const Cluster& cluster, const Caches& caches,
+                            const ClusterMemory& memory);
+
 // The addresses of all agents of a cluster that can be asked.
 std::vector<AgentAddress> agent_addresses(const Cluster& cluster, const Caches& caches);
 

@@ -38,12 +38,16 @@ void plan_poolers(WritePlanner& plan, const Cluster& cluster, const AgentImage& 
     plan.remove(kube::kServices, name);
 }
 
+void plan_route_services(WritePlanner& plan, const Cluster& cluster) {
+    for (const RouteService& service : route_services(cluster.key.name, cluster.spec.slaves))
+        plan.apply(kube::kServices, route_service_object(cluster, service));
+}
+
 // Objects that depend on the spec only.
 void plan_cluster_objects(WritePlanner& plan, const Cluster& cluster) {
     plan_account(plan, cluster, agents_account(cluster));
     plan.apply(kube::kServices, instances_service_object(cluster));
-    for (const RouteService& service : route_services(cluster.key.name, cluster.spec.slaves))
-        plan.apply(kube::kServices, route_service_object(cluster, service));
+    plan_route_services(plan, cluster);
     plan.apply(kube::kDisruptionBudgets, disruption_budget(cluster));
 }
 
@@ -138,6 +142,12 @@ const kube::Meta* HeldObjects::find(const kube::Resource& resource, const std::s
     const auto found = objects_.find({std::string(resource.plural), name});
     return found == objects_.end() ? nullptr : &found->second;
 }
+std::vector<const kube::Meta*> HeldObjects::all(const kube::Resource& resource) const {
+    std::vector<const kube::Meta*> out;
+    for (const auto& [key, meta] : objects_)
+        if (key.first == resource.plural) out.push_back(&meta);
+    return out;
+}
 const kube::Claim* HeldObjects::claim(const std::string& name) const {
     const auto found = claims_.find(name);
     return found == claims_.end() ? nullptr : &found->second;
@@ -145,6 +155,14 @@ const kube::Claim* HeldObjects::claim(const std::string& name) const {
 const kube::Secret* HeldObjects::secret(const std::string& name) const {
     const auto found = secrets_.find(name);
     return found == secrets_.end() ? nullptr : &found->second;
+}
+
+Provision provision_services(const Cluster& cluster, const HeldObjects& held) {
+    Provision out;
+    WritePlanner plan(cluster, held, out);
+    plan_route_services(plan, cluster);
+    plan_leftover_positions(plan, cluster);
+    return out;
 }
 
 Provision provision_objects(const Cluster& cluster, const WantedInstances& instances,

@@ -64,6 +64,8 @@ class HeldObjects {
     const kube::Meta* find(const kube::Resource& resource, const std::string& name) const;
     const kube::Claim* claim(const std::string& name) const;
     const kube::Secret* secret(const std::string& name) const;
+    // All of a kind, but claims and Secrets.
+    std::vector<const kube::Meta*> all(const kube::Resource& resource) const;
 
   private:
     std::map<std::pair<std::string, std::string>, kube::Meta> objects_;  // (plural, name)
@@ -95,10 +97,14 @@ Provision provision_certificates(const Cluster& cluster, const WantedInstances& 
                                  StringMap* ca = nullptr,
                                  std::string_view domain = kDefaultClusterDomain);
 
-// The Secret <cluster>-app.
+// The Services that lead to the databases, and no others: of a topology that runs elsewhere.
+Provision provision_services(const Cluster& cluster, const HeldObjects& held);
+
+// The Secret <cluster>-app. With `password`: that one, whatever the Secret holds.
 Provision provision_app_secret(const Cluster& cluster, const std::vector<std::string>& hosts,
                                const std::vector<std::string>& read_hosts,
-                               const std::string& ca_pem, const HeldObjects& held, Random& random);
+                               const std::string& ca_pem, const HeldObjects& held, Random& random,
+                               const std::string& password = {});
 
 // The Secret <cluster>-pooler: the certificate that clients see, and the poolers' own password.
 Provision provision_pooler_secret(const Cluster& cluster, const StringMap& ca,

@@ -82,12 +82,15 @@ Provision provision_certificates(const Cluster& cluster, const WantedInstances& 
 
 Provision provision_app_secret(const Cluster& cluster, const std::vector<std::string>& hosts,
                                const std::vector<std::string>& read_hosts,
-                               const std::string& ca_pem, const HeldObjects& held, Random& random) {
+                               const std::string& ca_pem, const HeldObjects& held, Random& random,
+                               const std::string& password) {
     Provision out;
     SecretPlanner plan(cluster, held, out);
     const std::string name = app_secret(cluster.key.name);
     if (!plan.usable(name)) return out;
-    const auto data = merge_app_secret(cluster, hosts, read_hosts, ca_pem, plan.data(name), random);
+    StringMap former = plan.data(name);
+    if (!password.empty()) former[std::string(kPasswordKey)] = password;
+    const auto data = merge_app_secret(cluster, hosts, read_hosts, ca_pem, former, random);
     if (!data) {
         out.problems.push_back(data.error().message());
         return out;

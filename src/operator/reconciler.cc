@@ -6,6 +6,7 @@
 #include "operator/describe.h"
 #include "operator/history.h"
 #include "operator/kill_points.h"
+#include "operator/look.h"
 #include "operator/names.h"
 #include "operator/observe.h"
 #include "operator/out_of_service.h"
@@ -57,14 +58,6 @@ std::shared_ptr<const Cluster> with_valid_spec(std::shared_ptr<const Cluster> cl
     return out;
 }
 
-decide::Finding spec_finding(const Cluster& cluster, const ClusterMemory& memory) {
-    const std::string type(kSpecValidCondition);
-    if (!cluster.spec_problem) return {type, true, "Valid", "the spec can be fulfilled"};
-    return {type, false, "SpecInvalid",
-            cluster.spec_problem->message() +
-                (memory.valid_spec ? "; the spec before stays in force" : "")};
-}
-
 // For the history, in few words.
 std::string what_failed(const decide::InstanceView* master, const decide::Policy& policy) {
     if (master == nullptr || !master->report || !master->reachable) return "its agent is silent";
@@ -77,15 +70,13 @@ std::string what_failed(const decide::InstanceView* master, const decide::Policy
 
 }  // namespace
 
-struct Reconciler::Look {
-    std::shared_ptr<const Cluster> cluster;
-    Caches& caches;
-    ClusterMemory& memory;
-    decide::Observation seen;
-    decide::Plan plan;
-    std::optional<kube::Condition> objects;
-    bool again = false;  // something was written: look at once
-};
+decide::Finding Reconciler::spec_finding(const Cluster& cluster, const ClusterMemory& memory) {
+    const std::string type(kSpecValidCondition);
+    if (!cluster.spec_problem) return {type, true, "Valid", "the spec can be fulfilled"};
+    return {type, false, "SpecInvalid",
+            cluster.spec_problem->message() +
+                (memory.valid_spec ? "; the spec before stays in force" : "")};
+}
 
 Reconciler::Reconciler(World world, AgentImage agent, std::string cluster_domain)
     : world_(std::move(world)),
@@ -122,6 +113,7 @@ void Reconciler::forget(const ClusterKey& key) {
     world_.agents.forget(key);
     world_.wire.drop_authority(key);
     world_.metrics.forget(key);
+    if (world_.prober != nullptr) world_.prober->forget(key);
     std::lock_guard lock(mutex_);
     memories_.erase(key);
 }
@@ -166,6 +158,7 @@ Status Reconciler::know_agents(Look& look) {
 Result<Duration> Reconciler::look(Look& look) {
     const Cluster& cluster = *look.cluster;
     ClusterMemory& memory = look.memory;
+    if (cluster.spec.external) return look_external(look);
     if (auto known = know_agents(look); !known) return known.error();
 
     const TimePoint began = world_.clock.now();
@@ -216,22 +209,8 @@ Result<Duration> Reconciler::look(Look& look) {
     const bool calm = !plan.master_failed && plan.phase != "FailingOver" &&
                       plan.phase != "SwitchingOver" && !cluster.deleting && !cluster.spec_problem;
     if (calm) {
-        const auto instances = planned_instances(look.seen, plan);
-        std::string made_for = std::to_string(cluster.generation);
-        for (const auto& i : instances) made_for += "," + i.value;
-        const Duration age = now - memory.objects_checked;
-        const bool due = memory.objects_for != made_for || age > kKeepPace;
-        if (due && !(memory.objects_behind && age < kCatchUp)) {
-            auto kept = keeper_.keep(cluster, look.caches, memory, instances);
-            if (!kept) return kept.error();
-            look.objects = kept->condition;
-            memory.objects_condition = kept->condition;
-            memory.objects_checked = now;
-            // What was written comes back through the caches; then the pass is made again.
-            memory.objects_for = kept->wrote ? "" : made_for;
-            memory.objects_behind = kept->behind;
-            look.again = look.again || (kept->wrote && !kept->behind);
-        }
+        if (auto kept = keep_objects(look, planned_instances(look.seen, plan)); !kept)
+            return kept.error();
     }
     blame_objects(look);
     auto applied = apply_all(look);
@@ -255,6 +234,25 @@ Result<Duration> Reconciler::look(Look& look) {
         if (auto written = write_status(look); !written) return written.error();
     if (look.again) return Duration::zero();
     return calm && memory.objects_behind ? std::min(plan.recheck, kCatchUp) : plan.recheck;
+}
+
+Status Reconciler::keep_objects(Look& look, const std::set<InstanceName>& instances) {
+    ClusterMemory& memory = look.memory;
+    std::string made_for = std::to_string(look.cluster->generation);
+    for (const auto& i : instances) made_for += "," + i.value;
+    const Duration age = world_.clock.now() - memory.objects_checked;
+    const bool due = memory.objects_for != made_for || age > kKeepPace;
+    if (!due || (memory.objects_behind && age < kCatchUp)) return {};
+    auto kept = keeper_.keep(*look.cluster, look.caches, memory, instances);
+    if (!kept) return kept.error();
+    look.objects = kept->condition;
+    memory.objects_condition = kept->condition;
+    memory.objects_checked = world_.clock.now();
+    // What was written comes back through the caches; then the pass is made again.
+    memory.objects_for = kept->wrote ? "" : made_for;
+    memory.objects_behind = kept->behind;
+    look.again = look.again || (kept->wrote && !kept->behind);
+    return {};
 }
 
 Result<bool> Reconciler::apply_all(Look& look) {

@@ -21,6 +21,7 @@
 #include "operator/agent_channel.h"
 #include "operator/caches.h"
 #include "operator/cluster_metrics.h"
+#include "operator/endpoint_prober.h"
 #include "operator/memory.h"
 #include "operator/object_keeper.h"
 #include "operator/record_store.h"
@@ -45,6 +46,7 @@ class Reconciler {
         std::function<void(Term term)> raise_term;
         // Asks for another look: now, when an order was answered.
         std::function<void(const ClusterKey& cluster)> look_again;
+        EndpointProber* prober = nullptr;  // of databases that run elsewhere; null: there are none
     };
 
     Reconciler(World world, AgentImage agent, std::string cluster_domain);
@@ -59,9 +61,12 @@ class Reconciler {
     ClusterMemory& memory_of(const ClusterKey& key);
     void forget(const ClusterKey& key);
     Result<Duration> look(Look& look);
+    Result<Duration> look_external(Look& look);  // reconciler_external.cc
+    Status keep_objects(Look& look, const std::set<InstanceName>& instances);
     Status know_agents(Look& look);
     bool master_is_silent(const ClusterKey& key, const ClusterMemory& memory) const;
     static void blame_objects(Look& look);
+    static decide::Finding spec_finding(const Cluster& cluster, const ClusterMemory& memory);
 
     // The plan's steps in their order; false: one met a Conflict, which voids the rest.
     Result<bool> apply_all(Look& look);

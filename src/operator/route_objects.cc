@@ -18,15 +18,21 @@ std::optional<std::uint64_t> number(std::string_view text) {
     return out;
 }
 
-void add(std::vector<std::string>& addresses, const std::string& address) {
-    if (address.empty()) return;
+void add(std::vector<RouteAddress>& addresses, const RouteAddress& address) {
+    if (address.ip.empty()) return;
     if (std::find(addresses.begin(), addresses.end(), address) == addresses.end())
         addresses.push_back(address);
 }
 
+// The API server refuses it in a slice.
+bool is_loopback(const std::string& ip) {
+    return ip.starts_with("127.") || ip == "::1";
+}
+
 // The pod that has an address. Routes bind each address to the pod's uid: a later pod with the same
 // address is another one.
-Json target(const Routes& routes, const std::string& address) {
+Json target(const Routes& routes, const RouteAddress& to) {
+    const std::string& address = to.ip;
     const auto reference = [](const InstanceName& instance, const PodUid& pod) -> Json {
         return {{"kind", "Pod"}, {"name", pod_name(instance)}, {"uid", pod.value}};
     };
@@ -52,49 +58,66 @@ Stamp stamp_of(const Routes& routes) {
     return {routes.epoch.value, routes.sequence};
 }
 
-std::vector<std::string> service_addresses(const Routes& routes, const RouteService& service,
-                                           const RoutingSpec& spec) {
-    std::vector<std::string> out;
+std::vector<RouteAddress> service_addresses(const Routes& routes, const RouteService& service,
+                                            const RoutingSpec& spec) {
+    std::vector<RouteAddress> out;
     if (service.position > 0) {
         for (const auto& a : position_addresses(routes, service.position, spec)) add(out, a);
         return out;
     }
-    if (service.short_name != "slaves" && routes.master) add(out, routes.master->address);
+    if (service.short_name != "slaves" && routes.master)
+        add(out, {routes.master->address, routes.master->port});
     if (service.short_name != "master")
         for (const auto& a : read_addresses(routes, spec)) add(out, a);
     return out;
 }
 
-std::string address_type(const std::vector<std::string>& addresses, const std::string& held) {
+std::string address_type(const std::vector<RouteAddress>& addresses, const std::string& held) {
     if (addresses.empty()) return held.empty() ? "IPv4" : held;
-    return addresses.front().find(':') == std::string::npos ? "IPv4" : "IPv6";
+    return addresses.front().ip.find(':') == std::string::npos ? "IPv4" : "IPv6";
 }
 
-std::vector<std::string> all_addresses(const Routes& routes) {
-    std::vector<std::string> out;
-    if (routes.master) add(out, routes.master->address);
-    for (const SlaveRoute& slave : routes.slaves) add(out, slave.address);
+std::vector<RouteAddress> all_addresses(const Routes& routes) {
+    std::vector<RouteAddress> out;
+    if (routes.master) add(out, {routes.master->address, routes.master->port});
+    for (const SlaveRoute& slave : routes.slaves) add(out, {slave.address, slave.port});
     return out;
 }
 
+std::vector<int> ports_of(const ClusterSpec& spec) {
+    if (!spec.external) return {kPostgresPort};
+    std::vector<int> out;
+    for (const auto& endpoint : spec.external->endpoints)
+        if (std::find(out.begin(), out.end(), endpoint.port) == out.end())
+            out.push_back(endpoint.port);
+    return out;
+}
+
+std::string slice_name(const RouteService& service, const ClusterSpec& spec, int port) {
+    return port == ports_of(spec).front() ? service.name
+                                          : service.name + "-" + std::to_string(port);
+}
+
 Json endpoint_slice(const Cluster& cluster, const RouteService& service, const Routes& routes,
-                    const std::string& type) {
+                    const std::string& type, int port) {
     StringMap labels = cluster_labels(cluster.key.name, "route");
     labels["kubernetes.io/service-name"] = service.name;
     // Without it Kubernetes' own controllers could take the slice for theirs.
     labels["endpointslice.kubernetes.io/managed-by"] = "matriarch.dev";
-    Json out = owned_object(cluster, kube::kEndpointSlices, service.name, labels);
+    Json out = owned_object(cluster, kube::kEndpointSlices, slice_name(service, cluster.spec, port),
+                            labels);
 
     out["addressType"] = type;
-    out["ports"] =
-        Json::array({{{"name", "postgres"}, {"port", kPostgresPort}, {"protocol", "TCP"}}});
+    out["ports"] = Json::array({{{"name", "postgres"}, {"port", port}, {"protocol", "TCP"}}});
     out["endpoints"] = Json::array();
-    for (const std::string& address : service_addresses(routes, service, cluster.spec.routing)) {
-        if (address_type({address}) != type) continue;
+    for (const RouteAddress& address : service_addresses(routes, service, cluster.spec.routing)) {
+        if (address_type({address}) != type || address.port != port || is_loopback(address.ip))
+            continue;
         Json endpoint = {
-            {"addresses", Json::array({address})},
+            {"addresses", Json::array({address.ip})},
             {"conditions", {{"ready", true}, {"serving", true}, {"terminating", false}}}};
-        Json pod = target(routes, address);
+        // What runs elsewhere has no pod.
+        Json pod = cluster.spec.external ? Json() : target(routes, address);
         if (!pod.is_null()) {
             pod["namespace"] = cluster.key.name_space;
             endpoint["targetRef"] = std::move(pod);

@@ -27,18 +27,24 @@ struct Stamp {
 Stamp stamp_of(const Routes& routes);
 
 // Addresses behind one Service, the most wanted first; without duplicates.
-std::vector<std::string> service_addresses(const Routes& routes, const RouteService& service,
-                                           const RoutingSpec& spec);
+std::vector<RouteAddress> service_addresses(const Routes& routes, const RouteService& service,
+                                            const RoutingSpec& spec);
 
 // "IPv4" or "IPv6". It can't change in an existing EndpointSlice, so without an address it is what
 // is held.
-std::string address_type(const std::vector<std::string>& addresses, const std::string& held = {});
+std::string address_type(const std::vector<RouteAddress>& addresses, const std::string& held = {});
 
-// `type` is the answer of address_type for all of the cluster's pods; addresses of the other family
-// are left out.
+// A slice has one port for all its endpoints, so each port of a cluster has slices of its own: the
+// first port's have the Services' names.
+std::vector<int> ports_of(const ClusterSpec& spec);
+std::string slice_name(const RouteService& service, const ClusterSpec& spec, int port);
+
+// `type` is the answer of address_type for all of the cluster's addresses; those of the other
+// family and of other ports are left out, and so are those that no slice may hold (loopback).
 nlohmann::json endpoint_slice(const Cluster& cluster, const RouteService& service,
-                              const Routes& routes, const std::string& type);
+                              const Routes& routes, const std::string& type,
+                              int port = kPostgresPort);
 // Of the master and every slave.
-std::vector<std::string> all_addresses(const Routes& routes);
+std::vector<RouteAddress> all_addresses(const Routes& routes);
 
 }  // namespace matriarch::op

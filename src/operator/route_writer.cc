@@ -12,7 +12,9 @@ namespace {
 // The order in which consumers need them, the urgent ones first.
 constexpr int kUrgent = 1;
 int rank(const Cluster& cluster, const ObjectWrite& write) {
-    if (write.name == master_service(cluster.key.name)) return 0;
+    // With a port behind it if the cluster has several.
+    const std::string master = master_service(cluster.key.name);
+    if (write.name == master || write.name.starts_with(master + "-")) return 0;
     return write.resource.plural == kube::kConfigMaps.plural ? 1 : 2;
 }
 

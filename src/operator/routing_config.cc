@@ -1,6 +1,7 @@
 #include "operator/routing_config.h"
 
 #include <algorithm>
+#include <functional>
 #include <nlohmann/json.hpp>
 
 #include "operator/env_keys.h"
@@ -38,9 +39,26 @@ bool fits_pgbouncer(const std::string& database) {
     });
 }
 
+// How clients reach an instance: by its pod's name, or where it runs elsewhere, by its own, which
+// brings its port.
+template <class Route>
+std::string dialled(const Cluster& cluster, const Route& route) {
+    if (!cluster.spec.external) return host_of(cluster.key, route.instance);
+    const bool v6 = route.host.find(':') != std::string::npos;
+    return (v6 ? "[" + route.host + "]" : route.host) + ":" + std::to_string(route.port);
+}
+
 std::string service_section(const std::string& name, const std::vector<std::string>& hosts,
                             const ClusterSpec& spec, std::string_view session) {
-    return "[" + name + "]\nhost=" + join(hosts) + "\nport=" + std::to_string(kPostgresPort) +
+    std::vector<std::string> names, ports;
+    for (const std::string& host : hosts) {
+        const auto [name_, port] = split_port(host, kPostgresPort);
+        names.push_back(name_);
+        ports.push_back(std::to_string(port));
+    }
+    const bool one =
+        std::adjacent_find(ports.begin(), ports.end(), std::not_equal_to<>()) == ports.end();
+    return "[" + name + "]\nhost=" + join(names) + "\nport=" + (one ? ports.front() : join(ports)) +
            "\ndbname=" + spec.database + "\nuser=" + spec.owner +
            "\ntarget_session_attrs=" + std::string(session) +
            // libpq waits for a silent host as long as TCP does, two minutes, before it dials the
@@ -98,9 +116,8 @@ std::string_view balance(Strategy strategy) {
 
 std::vector<std::string> hosts_writes_first(const Cluster& cluster, const Routes& routes) {
     std::vector<std::string> out;
-    if (routes.master) out.push_back(host_of(cluster.key, routes.master->instance));
-    for (const SlaveRoute& slave : routes.slaves)
-        out.push_back(host_of(cluster.key, slave.instance));
+    if (routes.master) out.push_back(dialled(cluster, *routes.master));
+    for (const SlaveRoute& slave : routes.slaves) out.push_back(dialled(cluster, slave));
     if (out.empty()) out.push_back(service_host(cluster.key, master_service(cluster.key.name)));
     return out;
 }
@@ -109,9 +126,9 @@ std::vector<std::string> hosts_writes_first(const Cluster& cluster, const Routes
 std::vector<std::string> hosts_for_reads(const Cluster& cluster, const Routes& routes) {
     std::vector<std::string> out;
     for (const SlaveRoute& slave : routes.slaves)
-        if (takes_reads(slave)) out.push_back(host_of(cluster.key, slave.instance));
+        if (takes_reads(slave)) out.push_back(dialled(cluster, slave));
     if (routes.master && cluster.spec.routing.fallback_to_master)
-        out.push_back(host_of(cluster.key, routes.master->instance));
+        out.push_back(dialled(cluster, *routes.master));
     if (out.empty()) out.push_back(service_host(cluster.key, slaves_service(cluster.key.name)));
     return out;
 }

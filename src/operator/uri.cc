@@ -1,5 +1,7 @@
 #include "operator/uri.h"
 
+#include <cstdlib>
+
 #include "kube/resource.h"
 
 namespace matriarch::op {
@@ -8,7 +10,8 @@ namespace {
 using kube::percent_encode;
 
 std::string host_port(const std::string& host, int port) {
-    return host + ":" + std::to_string(port);
+    const bool brings_port = host.find(':') != std::string::npos;
+    return brings_port ? host : host + ":" + std::to_string(port);
 }
 
 // "?a=b&c=d"
@@ -99,6 +102,14 @@ std::string_view session_attrs(Session session) {
             break;
     }
     return "any";
+}
+
+std::pair<std::string, int> split_port(const std::string& host, int port) {
+    const auto colon = host.rfind(':');
+    if (colon == std::string::npos) return {host, port};
+    std::string name = host.substr(0, colon);
+    if (name.starts_with('[')) name = name.substr(1, name.size() - 2);
+    return {name, std::atoi(host.c_str() + colon + 1)};
 }
 
 std::string make_uri(std::string_view scheme, const UriParts& parts) {

@@ -6,6 +6,7 @@
 
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "model/spec.h"
@@ -25,11 +26,15 @@ Session read_session(const RoutingSpec& routing);
 std::string_view session_attrs(Session session);
 
 struct UriParts {
-    std::vector<std::string> hosts;  // in the order in which they are tried; one port for all
+    // In the order in which they are tried. One may bring its own port: "db.example:6000".
+    std::vector<std::string> hosts;
     int port = 5432;
     std::string user, password, database;
     Session session = Session::Any;
 };
+
+// A host and the port that it brings, or `port`. Brackets around an IPv6 address go.
+std::pair<std::string, int> split_port(const std::string& host, int port);
 
 // An unknown scheme is taken for libpq's.
 std::string make_uri(std::string_view scheme, const UriParts& parts);

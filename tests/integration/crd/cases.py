@@ -15,6 +15,10 @@ def on(kind, **values):
     return {"postgresql": {kind: values}}
 
 
+def external(**changes):
+    return {"external": {"master": {"name": "a", "host": "a.example"}, "credentialsSecret": "login"} | changes}
+
+
 DEFAULTS = [
     ("image", "docker.io/library/postgres:17"),
     ("imagePullPolicy", "IfNotPresent"),
@@ -51,6 +55,10 @@ DEFAULTS = [
 ]
 
 ACCEPTED = [
+    ("databases elsewhere", external(slaves=[
+        {"name": "b", "host": "10.0.0.2", "port": 6000, "provider": "gcp", "sslMode": "verify-ca",
+         "ca": {"secretName": "roots", "key": "root.pem"}}], validateOnly=True)),
+    ("a weight of one slave elsewhere too many: a condition says so", external() | {"routing": {"weights": {"slave5": 1}}}),
     ("a single master", {"slaves": 0}),
     ("fifteen slaves", {"slaves": 15}),
     ("empty groups", {"storage": {}, "postgresql": {}, "failover": {}, "services": {}, "routing": {}}),
@@ -90,6 +98,21 @@ ACCEPTED = [
 ]
 
 REFUSED = [
+    ("databases elsewhere without credentials", {"external": {"master": {"name": "a", "host": "x"}}},
+     "spec.external.credentialsSecret"),
+    ("databases elsewhere without a master", {"external": {"credentialsSecret": "login"}}, "spec.external.master"),
+    ("the master as a slave too", external(slaves=[{"name": "a", "host": "b.example"}]),
+     "the master is also named as a slave: every endpoint is named once"),
+    ("a slave twice", external(slaves=[{"name": "b", "host": "b.example"}] * 2), "Duplicate value"),
+    ("a host with a port", external(master={"name": "a", "host": "a.example/5432"}),
+     "the host of an endpoint is a DNS name or an IP address, without a port"),
+    ("an endpoint in capitals", external(master={"name": "A", "host": "a.example"}),
+     "the name of an endpoint is made of lower-case letters"),
+    ("a CA of two places", external(ca={"secretName": "a", "configMapName": "b"}),
+     "names either a Secret (secretName) or a ConfigMap (configMapName)"),
+    ("an unknown provider", external(master={"name": "a", "host": "x", "provider": "mainframe"}), "Unsupported value"),
+    ("synchronous replication elsewhere", external() | {"replication": {"mode": "sync"}},
+     "spec.replication.mode of an external topology is its provider's: leave it at async"),
     ("sixteen slaves", {"slaves": 16}, "should be less than or equal to 15"),
     ("negative slaves", {"slaves": -1}, "should be greater than or equal to 0"),
     ("root", {"uid": 0}, "spec.uid in body should be greater than or equal to 1"),
@@ -266,6 +289,9 @@ NAMES = [
 ]
 
 CHANGES = [
+    ("a cluster becomes external", {}, external(), "spec.external cannot be added to a cluster or taken from it"),
+    ("an external one becomes a cluster", external(), {}, "spec.external cannot be added to a cluster or taken from it"),
+    ("another master elsewhere", external(), external(master={"name": "b", "host": "b.example"}), None),
     ("a volume grows", {"storage": {"size": "1Gi"}}, {"storage": {"size": "1.5Gi"}}, None),
     ("a volume stays, written otherwise", {"storage": {"size": "1Gi"}}, {"storage": {"size": "1024Mi"}}, None),
     ("a volume shrinks", {"storage": {"size": "2Gi"}}, {"storage": {"size": "1Gi"}},

@@ -18,20 +18,18 @@ import shlex
 import shutil
 import socket
 import ssl
-import subprocess
 import sys
 import tempfile
 import threading
-import time
 import unittest
 import uuid
 
-ROOT = pathlib.Path(__file__).resolve().parents[3]
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+
+from api import KUBECTL, LAB, ROOT, OperatorProcess, apply, get, install_crd, kubectl, must, run, wait_for  # noqa: E402
+
 CHART = ROOT / "charts" / "matriarch"
-LAB = os.environ.get("MATRIARCH_LAB", "")
-KUBECTL = shlex.split(os.environ.get("KUBECTL") or f"{LAB} kubectl")
 HELM = shlex.split(os.environ.get("HELM") or f"{LAB} helm")
-OPERATOR = os.environ.get("OPERATOR", str(ROOT / "build" / "dev" / "src" / "operator" / "matriarch-operator"))
 VENV = pathlib.Path(os.environ.get("HEALTH_VENV", ROOT / "build" / "dev" / "health-venv"))
 RUN = uuid.uuid4().hex[:6]
 RELEASE = f"matriarch-{RUN}"
@@ -41,37 +39,6 @@ PAGES = ("/health/database", "/api/v2/database/health", "/api/v2/database/pool-m
          "/api/v2/database/replica-lag")
 TEST = "/api/v2/database/test-connection"
 READER = f"{RELEASE}-health-reader"
-
-
-def run(*command, stdin=None, timeout=120):
-    return subprocess.run(list(map(str, command)), input=stdin, capture_output=True, text=True, timeout=timeout,
-                          check=False)
-
-
-def must(*command, stdin=None, timeout=120):
-    done = run(*command, stdin=stdin, timeout=timeout)
-    if done.returncode:
-        raise AssertionError(f"{' '.join(map(str, command))}: {done.stdout[-4000:]}{done.stderr}")
-    return done.stdout
-
-
-def kubectl(*arguments, **options):
-    return must(*KUBECTL, *arguments, **options)
-
-
-def apply(*objects, subresource=None):
-    extra = ["--subresource", subresource] if subresource else []
-    text = "\n---\n".join(map(json.dumps, objects))
-    kubectl("apply", "--server-side", "--force-conflicts", *extra, "-f", "-", stdin=text)
-
-
-def wait_for(what, condition, seconds=30):
-    deadline = time.monotonic() + seconds
-    while not (value := condition()):
-        if time.monotonic() > deadline:
-            raise AssertionError(f"waited {seconds} s in vain for {what}")
-        time.sleep(0.05)
-    return value
 
 
 class Database:
@@ -97,25 +64,16 @@ class Database:
         self.thread.join()
 
 
-class Operator:
+class Operator(OperatorProcess):
     """A matriarch-operator process with the chart's account."""
 
     def __init__(self, folder, *arguments):
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.port = free.getsockname()[1]
-        self.log = pathlib.Path(folder) / f"operator-{self.port}.log"
-        config = pathlib.Path(folder) / "kubeconfig"
-        with open(self.log, "w", encoding="utf-8") as log:
-            self.process = subprocess.Popen(
-                [OPERATOR, f"--kubeconfig={config}", f"--leader-election-namespace={HOME}",
-                 "--metrics-address=127.0.0.1:0", "--health-address=127.0.0.1:0", "--log-level=debug",
-                 f"--health-api-address=127.0.0.1:{self.port}", f"--health-api-service={RELEASE}-health",
-                 *arguments], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-
-    def stop(self):
-        self.process.terminate()
-        if self.process.wait(30) != 0:
-            raise AssertionError(f"the operator ended with {self.process.returncode}: {self.log.read_text()[-3000:]}")
+        folder = pathlib.Path(folder)
+        super().__init__(folder / f"operator-{self.port}.log", f"--kubeconfig={folder / 'kubeconfig'}",
+                         f"--leader-election-namespace={HOME}", f"--health-api-address=127.0.0.1:{self.port}",
+                         f"--health-api-service={RELEASE}-health", *arguments)
 
     def request(self, method, path, token=None, trust=None):
         """(status, headers, JSON)."""
@@ -134,7 +92,7 @@ class Operator:
 
 def ca():
     """What clients trust."""
-    data = json.loads(kubectl("get", "secret", f"{RELEASE}-health-tls", "-n", HOME, "-o", "json"))["data"]
+    data = get("secret", HOME, f"{RELEASE}-health-tls")["data"]
     return base64.b64decode(data["ca.crt"]).decode()
 
 
@@ -202,9 +160,7 @@ def setUpModule():
     FOLDER = tempfile.TemporaryDirectory(prefix="matriarch-health-")
     unittest.addModuleCleanup(FOLDER.cleanup)
     folder = pathlib.Path(FOLDER.name)
-    crd = ROOT / "crds" / "postgresclusters.matriarch.dev.yaml"
-    kubectl("apply", "--server-side", "--force-conflicts", "-f", crd)
-    kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", crd)
+    install_crd()
     for name in (HOME, SHOP, OTHER):
         kubectl("create", "namespace", name)
         unittest.addModuleCleanup(run, *KUBECTL, "delete", "namespace", name, "--wait=false")
@@ -218,8 +174,6 @@ def setUpModule():
     DATABASE = Database()
     unittest.addModuleCleanup(DATABASE.close)
     for name in (SHOP, OTHER):
-        wait_for("the resource to be served", lambda name=name: run(
-            *KUBECTL, "get", "postgresclusters", "-n", name).returncode == 0)
         publish(name, DATABASE)
         unittest.addModuleCleanup(run, *KUBECTL, "delete", "postgresclusters", "--all", "-n", name, "--wait=false")
     operators_kubeconfig(folder / "kubeconfig")
@@ -228,8 +182,7 @@ def setUpModule():
     unittest.addModuleCleanup(OPERATOR_ONE.stop)
     READER_TOKEN, STRANGER_TOKEN = account("reader"), account("stranger")
     bind("reader")
-    wait_for("the operator's certificate", lambda: run(
-        *KUBECTL, "get", "secret", f"{RELEASE}-health-tls", "-n", HOME).returncode == 0)
+    wait_for("the operator's certificate", lambda: get("secret", HOME, f"{RELEASE}-health-tls"))
     wait_for("an answer", answers)
 
 
@@ -339,7 +292,7 @@ class GivenAnotherOperator(unittest.TestCase):
         must(schemathesis(), "run", ROOT / "docs" / "health-api.yaml", "--no-color",
              "--url", f"https://localhost:{operator.port}", "--tls-verify", trust,
              "--header", f"Authorization: Bearer {token}", "--checks", "all",
-             "--max-examples", "25", "--seed", "1", timeout=200)
+             "--max-examples", "25", "--seed", "1", timeout=200, folder=FOLDER.name)
 
     def test_WhenAnonymousCallersAreAllowed_ThenTheyAreLimitedToTheirShare(self):
         operator = self.start("--health-api-anonymous", "--health-api-rate=0.1", "--health-api-burst=20")

@@ -195,8 +195,9 @@ TEST_F(RoutesTest, GivenNoHealthySlave_WhenFallbackIsOn_ThenReadsGoToTheMasterAn
     s.at(2).reachable = s.at(3).reachable = false;
     s.publish();
     const auto& routing = s.seen.spec.routing;
-    EXPECT_THAT(read_addresses(*s.seen.published, routing), ElementsAre("10.0.0.1"));
-    EXPECT_THAT(position_addresses(*s.seen.published, 1, routing), ElementsAre("10.0.0.1"));
+    EXPECT_THAT(read_addresses(*s.seen.published, routing), ElementsAre(RouteAddress{"10.0.0.1"}));
+    EXPECT_THAT(position_addresses(*s.seen.published, 1, routing),
+                ElementsAre(RouteAddress{"10.0.0.1"}));
     EXPECT_THAT(reads(), HasSubstr("-NoSlaveFit: reads go to the master: orders-2: does not"));
     EXPECT_THAT(finding(s.plan(), "Ready")->message, Not(HasSubstr("reads go")));
     s.seen.published->master.reset();
@@ -204,7 +205,7 @@ TEST_F(RoutesTest, GivenNoHealthySlave_WhenFallbackIsOn_ThenReadsGoToTheMasterAn
     s.at(3).reachable = true;
     fit_for(3, seconds(10));
     s.publish();
-    EXPECT_THAT(read_addresses(*s.seen.published, routing), ElementsAre("10.0.0.3"));
+    EXPECT_THAT(read_addresses(*s.seen.published, routing), ElementsAre(RouteAddress{"10.0.0.3"}));
 }
 
 TEST_F(RoutesTest, GivenNoHealthySlave_WhenFallbackIsOff_ThenReadsGoNowhereAndThatIsSaid) {
@@ -231,7 +232,7 @@ TEST_F(RoutesTest, GivenNoMasterForLong_WhenSlavesStandStill_ThenThoseThatWereRe
     lag(3, 120000);
     const auto routes = wanted_routes(Facts(s.seen, s.policy, kNow), {});
     EXPECT_FALSE(routes.master);
-    EXPECT_THAT(read_addresses(routes, s.seen.spec.routing), ElementsAre("10.0.0.2"));
+    EXPECT_THAT(read_addresses(routes, s.seen.spec.routing), ElementsAre(RouteAddress{"10.0.0.2"}));
     EXPECT_EQ(routes.slaves[1].state, RouteState::Joining) << "it was out before";
 }
 
@@ -248,7 +249,8 @@ TEST_F(RoutesTest, GivenALongFailover_WhenASlaveGoesAway_ThenReadsLeaveIt) {
     EXPECT_EQ(wanted(), nullptr) << "slaves that stand still are no news";
     s.seen.master_failed_since = kNow - seconds(10);
     ASSERT_NE(wanted(), nullptr);
-    EXPECT_THAT(read_addresses(*wanted(), s.seen.spec.routing), ElementsAre("10.0.0.3"));
+    EXPECT_THAT(read_addresses(*wanted(), s.seen.spec.routing),
+                ElementsAre(RouteAddress{"10.0.0.3"}));
 }
 
 TEST_F(RoutesTest, GivenSettingsThatAreLeftOut_WhenSeen_ThenAConditionSaysSoAndRoutesStand) {

@@ -110,6 +110,48 @@ TEST(Spec, GivenRoutingThatMakesNoSense_WhenParsed_ThenItIsLeftOutAndSaid) {
             "or raise spec.slaves"));
 }
 
+TEST(Spec, GivenAnExternalTopology_WhenParsed_ThenEndpointsTakeWhatTheyDoNotSay) {
+    const auto spec = parse_spec(nlohmann::json::parse(R"({"slaves": 9, "external": {
+        "credentialsSecret": "login", "sslMode": "verify-full", "ca": {"configMapName": "roots"},
+        "master": {"name": "a", "host": "a.example"},
+        "slaves": [{"name": "b", "host": "b.example", "port": 6000, "provider": "aws",
+                    "credentialsSecret": "other", "sslMode": "disable",
+                    "ca": {"secretName": "own", "key": "root.pem"}}]},
+        "routing": {"weights": {"slave2": 5}}})"));
+    ASSERT_TRUE(spec.ok()) << spec.error().what;
+    EXPECT_EQ(spec->slaves, 1) << "as many as there are";
+    const auto& endpoints = spec->external->endpoints;
+    ASSERT_EQ(endpoints.size(), 2u);
+    EXPECT_EQ(endpoints[0].credentials_secret, "login");
+    EXPECT_EQ(endpoints[0].ssl_mode, SslMode::VerifyFull);
+    EXPECT_EQ(endpoints[0].ca_config_map, "roots");
+    EXPECT_EQ(endpoints[1].port, 6000);
+    EXPECT_EQ(endpoints[1].credentials_secret, "other");
+    EXPECT_EQ(endpoints[1].ssl_mode, SslMode::Disable);
+    EXPECT_EQ(endpoints[1].ca_secret, "own");
+    EXPECT_TRUE(endpoints[1].ca_config_map.empty());
+    EXPECT_THAT(
+        spec->routing.ignored,
+        testing::ElementsAre("spec.routing.weights.slave2 names no slave, as the number of "
+                             "spec.external.slaves is 1: remove that weight, or add a slave"));
+}
+
+TEST(Spec, GivenAnEndpointThatIsNamedTwice_WhenParsed_ThenBothNamesAreSaid) {
+    const auto problem = [](const char* slave) {
+        const auto spec =
+            parse_spec({{"external",
+                         {{"master", {{"name", "a"}, {"host", "x"}}},
+                          {"slaves", nlohmann::json::array({nlohmann::json::parse(slave)})}}}});
+        return spec.ok() ? "" : spec.error().what;
+    };
+    EXPECT_THAT(problem(R"({"name": "a", "host": "y"})"),
+                testing::HasSubstr("a and a have the same"));
+    EXPECT_THAT(problem(R"({"name": "b", "host": "x"})"),
+                testing::HasSubstr("a and b have the same"));
+    EXPECT_THAT(problem(R"({"name": "b"})"), testing::HasSubstr("need a name and a host"));
+    EXPECT_EQ(problem(R"({"name": "b", "host": "x", "port": 1})"), "");
+}
+
 TEST(InstanceConfig, GivenTheSameWordsInOtherPlaces_WhenHashed_ThenTheHashesDiffer) {
     InstanceConfig one;
     one.parameters = {{"work_mem", "8MB"}};

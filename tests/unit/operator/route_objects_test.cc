@@ -12,7 +12,11 @@ using Addresses = std::vector<std::string>;
 
 Addresses addresses(const Routes& routes, const std::string& short_name, RoutingSpec spec = {}) {
     for (const RouteService& service : route_services("orders", 2))
-        if (service.short_name == short_name) return service_addresses(routes, service, spec);
+        if (service.short_name == short_name) {
+            Addresses out;
+            for (const auto& a : service_addresses(routes, service, spec)) out.push_back(a.ip);
+            return out;
+        }
     return {"no such service"};
 }
 

@@ -14,7 +14,7 @@
 #include "base/clock.h"
 #include "model/ids.h"
 
-namespace matriarch::agent {
+namespace matriarch::postgres {
 
 class ReplayLag {
   public:
@@ -47,4 +47,4 @@ class ReplayLag {
     TimePoint last_commit_{};            // that was replayed, as of the last sample
 };
 
-}  // namespace matriarch::agent
+}  // namespace matriarch::postgres

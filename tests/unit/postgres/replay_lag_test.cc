@@ -1,8 +1,8 @@
-#include "agent/replay_lag.h"
+#include "postgres/replay_lag.h"
 
 #include <gtest/gtest.h>
 
-namespace matriarch::agent {
+namespace matriarch::postgres {
 namespace {
 
 using std::chrono::milliseconds;
@@ -100,4 +100,4 @@ TEST_F(ReplayLagTest, GivenARestartedServer_WhenSampled_ThenFormerPositionsMeanN
 }
 
 }  // namespace
-}  // namespace matriarch::agent
+}  // namespace matriarch::postgres

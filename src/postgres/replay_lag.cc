@@ -1,8 +1,8 @@
-#include "agent/replay_lag.h"
+#include "postgres/replay_lag.h"
 
 #include <algorithm>
 
-namespace matriarch::agent {
+namespace matriarch::postgres {
 namespace {
 
 constexpr int kSteps = 32;  // marks stand so close that lag is overstated by 1/32 at most
@@ -53,4 +53,4 @@ void ReplayLag::restart() {
     sampled_ = streaming_ = false;
 }
 
-}  // namespace matriarch::agent
+}  // namespace matriarch::postgres
