@@ -10,7 +10,7 @@ export PATH := $(PATH):/usr/local/go/bin:/usr/lib/go/bin
 export PYTHONDONTWRITEBYTECODE = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build unit integration e2e contract test simulate simulate-mutants demo demo-down gauntlet noise \
+.PHONY: help setup build unit integration e2e contract test simulate simulate-mutants coverage demo demo-down gauntlet noise \
         bench-failover bench-reads bench-pooler sanitize format format-check lint image manifests manifests-check clean
 
 help: ## Show this list
@@ -50,6 +50,10 @@ simulate-mutants: ## Switch on one fault of the protocol after the other: each m
 	@$(TOOLS)/build.sh mutants $(JOBS) simulate
 	@build/mutants/tests/simulation/simulate --mutants --seeds $(or $(SEEDS),200) --jobs $(JOBS) \
 		$(if $(FROM),--from $(FROM)) $(if $(MUTANT),--mutant $(MUTANT))
+
+coverage: ## Which lines and branches of the protocol unit tests and simulation run through (SEEDS=200)
+	@tests/setup.sh build
+	@$(TOOLS)/coverage.sh $(JOBS) $(or $(SEEDS),200)
 
 test: ## Run every tier of tests
 	@tests/setup.sh contract

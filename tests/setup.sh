@@ -10,8 +10,8 @@ set -eu
 
 build_packages="build-essential g++ cmake ninja-build ccache pkg-config
     libcpprest-dev nlohmann-json3-dev libpq-dev prometheus-cpp-dev libspdlog-dev
-    libgtest-dev libgmock-dev libmimalloc-dev libbenchmark-dev libboost-dev libssl-dev libyaml-cpp-dev libcli11-dev
-    clang-format clang-tidy shellcheck postgresql-15 libfaketime
+    libgtest-dev libgmock-dev libbenchmark-dev libboost-dev libssl-dev libyaml-cpp-dev libcli11-dev
+    libmimalloc-dev clang-format clang-tidy shellcheck gcovr postgresql-15 libfaketime
     python3 python3-pytest python3-yaml python3-psycopg2 openssl procps"
 lab_packages="build-essential python3 containerd runc containernetworking-plugins buildah debootstrap
     conntrack socat nftables iproute2 procps openssl util-linux"

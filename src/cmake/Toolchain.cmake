@@ -17,6 +17,10 @@ add_library(matriarch_warnings INTERFACE)
 target_compile_options(matriarch_warnings INTERFACE
     -Wall -Wextra -Wconversion -Wsign-conversion -Wshadow -Wnon-virtual-dtor -Werror)
 
+if(MATRIARCH_COVERAGE)
+    add_compile_options(--coverage -O1 -fprofile-update=atomic)
+    add_link_options(--coverage)
+endif()
 if(MATRIARCH_SANITIZE)
     add_compile_options(-fsanitize=${MATRIARCH_SANITIZE} -fno-omit-frame-pointer)
     add_link_options(-fsanitize=${MATRIARCH_SANITIZE})

@@ -32,17 +32,25 @@ std::vector<Member> who_stays(const Facts& f) {
 
 }  // namespace
 
+// Agents obey no lower term than they know, also where the record was restored with our Lease.
 Verdict write_our_term(const Facts& f, Plan& plan) {
-    if (f.record->term == f.seen.term) return Verdict::Pass;
-    if (f.record->term > f.seen.term) {
-        plan.term_needed = f.record->term;
-        plan.findings.push_back(
-            {"Ready", false, "TermBehind",
-             "Lease " + f.seen.cluster.name + " was written in term " +
-                 std::to_string(f.record->term.value) + ", this operator leads in " +
-                 std::to_string(f.seen.term.value) + ": was the operator's Lease removed?"});
+    Term known = f.record->term;
+    std::string who = "Lease " + f.seen.cluster.name + " was written in";
+    for (const auto& i : f.seen.instances)
+        if (f.fresh(i) && i.report->term > known) {
+            known = i.report->term;
+            who = i.name.value + " knows";
+        }
+    if (known > f.seen.term) {
+        plan.term_needed = known;
+        plan.findings.push_back({"Ready", false, "TermBehind",
+                                 who + " term " + std::to_string(known.value) +
+                                     ", this operator leads in " +
+                                     std::to_string(f.seen.term.value) +
+                                     ": was the operator's Lease removed or restored?"});
         return Verdict::Decided;
     }
+    if (f.record->term == f.seen.term) return Verdict::Pass;
     auto r = *f.record;
     r.term = f.seen.term;
     plan.steps.push_back({WriteRecord{std::move(r)}, "another operator leads"});

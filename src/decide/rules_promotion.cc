@@ -238,10 +238,11 @@ Verdict finish_promotion(const Facts& f, Plan& plan) {
     if (f.record->phase != Phase::Promoting) return Verdict::Pass;
     plan.phase = "FailingOver";
     plan.recheck = milliseconds(500);
-    if (f.master == nullptr || !f.holds_record(*f.master) || !f.fresh(*f.master))
-        return wait_for_candidate(f, plan);
+    const bool answers = f.master != nullptr && f.fresh(*f.master);
+    // Also where its pod is another: the fence is on the volume.
+    if (answers && f.master_state == MasterState::Fenced) return replace_candidate(f, plan);
+    if (!answers || !f.holds_record(*f.master)) return wait_for_candidate(f, plan);
     if (accepts_writes(f)) return record_verified(f, plan);
-    if (f.master_state == MasterState::Fenced) return replace_candidate(f, plan);
     const Order given_up = fence(f, *f.master, false);
     if (heard(*f.master, given_up) || on_its_way(f, *f.master, given_up)) return Verdict::Decided;
     const Task task = task_of(f);

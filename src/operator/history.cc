@@ -57,6 +57,10 @@ std::optional<ChangeOfMaster> settle_loss(const std::vector<ChangeOfMaster>& his
                change.epoch <= static_cast<std::int64_t>(rejoined.epoch.value);
     });
     if (entry->epoch + later != static_cast<std::int64_t>(rejoined.epoch.value)) return {};
+    // Between the two a candidate was given up, which clients may have found: its loss is not this
+    // one's.
+    const auto before = std::next(entry);
+    if (before != history.end() && before->epoch + 1 != entry->epoch) return {};
     // What a slave had too much in a later epoch is no word about what it lost as master.
     if (is_exact(*entry) && later > 0) return {};
     ChangeOfMaster exact = *entry;

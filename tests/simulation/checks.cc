@@ -84,7 +84,10 @@ void Checks::initializes(const Postgres& server) {
 
 void Checks::replaces_data(const Postgres& server, const Postgres& source) {
     const auto& kept = source.data();
-    if (kept.kind != agent::DataFacts::Kind::Complete || kept.timeline() < record_->timeline)
+    // What is broken already is no copy: a slave that is behind will do.
+    const bool broken = server.data().kind == agent::DataFacts::Kind::Broken;
+    if (kept.kind != agent::DataFacts::Kind::Complete ||
+        (!broken && kept.timeline() < record_->timeline))
         world_.violate("INV-3", server.place().name.value + " replaces its data by that of " +
                                     source.place().name.value + ", which is incomplete or older");
     world_.count("clones over data");
@@ -254,7 +257,10 @@ void Checks::nobody_is_granted() {
 
 std::string Checks::unrest() const {
     if (!record_) return "no record";
-    if (record_->phase != Phase::Serving) return describe(*record_);
+    if (record_->phase != Phase::Serving) {
+        const auto* machine = kubelet_->find(record_->holder);
+        return describe(*record_) + "; it runs in " + (machine ? machine->pod.value : "no pod");
+    }
     if (auto why = unrest_of_master(*record_); !why.empty()) return why;
     if (record_->positions.size() != slaves_)
         return "there are " + std::to_string(record_->positions.size()) + " positions";

@@ -118,7 +118,7 @@ void Contracts::check_successor(const AuthorityRecord& before, const AuthorityRe
         world_.violate("proof", what + "the mandate of " + before.holder.value + " lasts for " +
                                     std::to_string(mandate_left(before).count() / 1'000'000) +
                                     " ms more");
-    if (next->volume.data.timeline() < before.timeline)
+    if (next->volume.data.timeline() < before.timeline && !next->lost_volume)
         world_.violate("INV-5", what + after.holder.value + " never had timeline " +
                                     std::to_string(before.timeline.value));
 }

@@ -46,6 +46,9 @@ void absorb(Total& total, const Request& request, const std::string& line) {
 }
 
 // `found` is shared by all workers.
+// _exit() skips what gcov does at the end.
+extern "C" __attribute__((weak)) void __gcov_dump();
+
 [[noreturn]] void work(const Request& request, unsigned worker, int out, std::atomic<bool>& found) {
     for (std::uint64_t n = worker; n < request.seeds && !found; n += request.jobs) {
         if (request.until && SteadyClock::now() >= *request.until) break;
@@ -63,6 +66,7 @@ void absorb(Total& total, const Request& request, const std::string& line) {
         if (write(out, line.data(), line.size()) < 0) _exit(1);
         if (outcome.violation && !request.mutant.empty()) found = true;
     }
+    if (__gcov_dump != nullptr) __gcov_dump();
     _exit(0);
 }
 

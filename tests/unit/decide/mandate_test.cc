@@ -175,6 +175,19 @@ TEST(Granting, GivenARecordOfALaterTerm_WhenDecided_ThenNothingIsDoneUntilTheEle
     EXPECT_TRUE(plan.steps.empty());
 }
 
+// Found by simulation: the API was restored, the record and the operator's Lease together.
+TEST(Granting, GivenAnAgentThatKnowsALaterTerm_WhenDecided_ThenTheElectionPassesIt_INV2) {
+    Scene s = Scene::healthy();
+    s.report(2).term = Term(3);
+    auto plan = s.plan();
+    EXPECT_EQ(plan.term_needed, Term(3)) << "it would refuse every order";
+    EXPECT_TRUE(plan.steps.empty());
+    s.seen.term = Term(3);
+    plan = s.plan();
+    EXPECT_FALSE(plan.term_needed);
+    EXPECT_EQ(written(plan)->term, Term(3));
+}
+
 TEST(Granting, GivenAnInstanceThatKnowsAHigherEpoch_WhenDecided_ThenNobodyIsGranted) {
     Scene s = Scene::healthy();
     s.report(3).epoch = Epoch(5);

@@ -154,6 +154,22 @@ TEST_F(Candidate5, GivenItRefuses_WhenPatienceIsOver_ThenItIsGivenUp) {
     EXPECT_EQ(order->epoch, Epoch(5)) << "the same proof over it as over a master";
 }
 
+// Found by simulation: it was waited for, and nobody else had data.
+TEST_F(Candidate5, GivenItWasFenced_WhenItsPodIsAnother_ThenTheNextIsChosen) {
+    promoted_and_fenced(s.seen.record->epoch_id);
+    s.at(2).pod = s.report(2).pod = PodUid("another");
+    ASSERT_EQ(s.report(2).fenced_by, PodUid("uid-2"));
+    s.at(1).reachable = s.at(3).reachable = false;
+    s.seen.record = *written();
+    EXPECT_EQ(s.seen.record->timeline_opened_by, s.seen.record->epoch_id) << "it counts as served";
+    s.seen.master_failed_since = kNow - seconds(5);
+    const auto* r = written();
+    ASSERT_NE(r, nullptr);
+    EXPECT_EQ(r->holder, InstanceName("orders-2"));
+    EXPECT_EQ(r->holder_pod, PodUid("another"));
+    EXPECT_EQ(r->epoch, Epoch(6));
+}
+
 // Found by simulation: in the next look it was promoted, and the fence was undone half way.
 TEST_F(Candidate5, GivenItIsGivenUp_WhenTheFenceIsOnItsWay_ThenItIsNotPromoted) {
     refused("there is no data to promote");

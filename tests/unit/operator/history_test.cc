@@ -62,6 +62,14 @@ TEST(SettleLoss, GivenAChangeThatWasNeverTold_WhenTheInstanceRejoinsAfterIt_Then
     EXPECT_FALSE(settle_loss(history, kOld, {RejoinedBy::Following, Epoch(7), Bytes(0)}));
 }
 
+// Found by simulation: orders-9 was the candidate of epoch 5, and clients wrote before it was
+// verified.
+TEST(SettleLoss, GivenACandidateInBetween_WhenTheOldMasterFollows_ThenThatIsNoWordAboutIt) {
+    const std::vector history{change(6, "orders-1", "orders-2", {}),
+                              change(4, "orders-2", "orders-1", Bytes(0))};
+    EXPECT_FALSE(settle_loss(history, kOld, {RejoinedBy::Following, Epoch(6), Bytes(0)}));
+}
+
 // Found by simulation: it had rejoined, and was rewound again as a slave of the next master.
 TEST(SettleLoss, GivenAnExactLoss_WhenItsInstanceIsRewoundInALaterEpoch_ThenTheCountStays) {
     std::vector history{change(5, "orders-1", "orders-2", {})};
