@@ -10,6 +10,10 @@
 
 #include "base/mutant.h"
 
+#ifdef MATRIARCH_COVERAGE
+extern "C" void __gcov_dump();  // which _exit() skips
+#endif
+
 namespace matriarch::sim {
 namespace {
 
@@ -46,9 +50,6 @@ void absorb(Total& total, const Request& request, const std::string& line) {
 }
 
 // `found` is shared by all workers.
-// _exit() skips what gcov does at the end.
-extern "C" __attribute__((weak)) void __gcov_dump();
-
 [[noreturn]] void work(const Request& request, unsigned worker, int out, std::atomic<bool>& found) {
     for (std::uint64_t n = worker; n < request.seeds && !found; n += request.jobs) {
         if (request.until && SteadyClock::now() >= *request.until) break;
@@ -66,7 +67,9 @@ extern "C" __attribute__((weak)) void __gcov_dump();
         if (write(out, line.data(), line.size()) < 0) _exit(1);
         if (outcome.violation && !request.mutant.empty()) found = true;
     }
-    if (__gcov_dump != nullptr) __gcov_dump();
+#ifdef MATRIARCH_COVERAGE
+    __gcov_dump();
+#endif
     _exit(0);
 }
 
