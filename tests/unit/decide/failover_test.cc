@@ -1,3 +1,4 @@
+#include "decide/ranking.h"
 #include "decide/scene.h"
 
 namespace matriarch::decide {
@@ -522,6 +523,47 @@ TEST(Switchover, GivenATargetTooFarBehind_WhenRequested_ThenTheReasonIsToldAndNo
     EXPECT_EQ(orders_in(plan), 0u);
     ASSERT_NE(finding(plan, "RequestAccepted"), nullptr);
     EXPECT_THAT(finding(plan, "RequestAccepted")->message, testing::HasSubstr("maxLag allows 10"));
+}
+
+TEST(Switchover, GivenTheTargetLeadsAlready_WhenRequested_ThenTheRequestIsHandledAndNothingElse) {
+    Scene s = Scene::healthy();
+    s.seen.spec.failover.target = "orders-1";
+    s.seen.spec.failover.request_id = "r1";
+    const Plan plan = s.plan();
+    const auto* write = only<WriteRecord>(plan);
+    ASSERT_NE(write, nullptr);
+    EXPECT_EQ(write->record.handled_request, "r1");
+    EXPECT_EQ(write->record.epoch, Epoch(4));
+    EXPECT_EQ(orders_in(plan), 0u);
+}
+
+TEST(Failover, GivenTheMasterStarts_WhenDecided_ThenItIsWaitedFor) {
+    Scene s = Scene::healthy();
+    s.report(1).state = PostgresState::Starting;
+    s.report(1).in_recovery = s.report(1).writable = Known::Unknown;
+    const Plan plan = s.plan();
+    EXPECT_EQ(plan.phase, "Recovering");
+    EXPECT_EQ(only<WriteRecord>(plan), nullptr);
+    EXPECT_EQ(orders_in(plan), 0u);
+}
+
+TEST(Failover, GivenNobodyWithTheClustersData_WhenTheMasterIsFenced_ThenEachIsToldWhy_INV3) {
+    Scene s = Scene::healthy();
+    s.postmaster_died(1);
+    s.fenced(1);
+    s.at(1).reachable = false;
+    s.seen.master_failed_since = kNow - seconds(60);
+    s.halted(2);
+    s.report(2).state = PostgresState::Broken;
+    s.halted(3);
+    s.report(3).system_identifier = SystemIdentifier("another");
+    s.at(3).reported_at = s.at(2).reported_at = kNow;
+    Facts f(s.seen, s.policy, kNow);
+    std::string why;
+    EXPECT_FALSE(consider(f, s.at(2), ProofKind::ConfirmedFence, why));
+    EXPECT_EQ(why, "orders-2: it has no complete data (broken)");
+    EXPECT_FALSE(consider(f, s.at(3), ProofKind::ConfirmedFence, why));
+    EXPECT_EQ(why, "orders-3: its data is of another cluster");
 }
 
 }  // namespace

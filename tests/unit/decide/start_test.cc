@@ -142,5 +142,71 @@ TEST_F(Adoption, GivenALostRecord_WhenItsMasterStillServes_ThenTheRecordIsWritte
     EXPECT_EQ(write->record.phase, Phase::Serving);
 }
 
+TEST(Start, GivenADeletedCluster_WhenDecided_ThenNothingIsMadeAnew) {
+    Scene s = Scene::healthy();
+    s.seen.deleting = true;
+    s.at(3).exists = false;
+    const Plan plan = s.plan();
+    EXPECT_EQ(plan.phase, "Deleting");
+    EXPECT_TRUE(plan.steps.empty());
+}
+
+TEST(Start, GivenALeaseThatIsNoRecord_WhenDecided_ThenItIsToldAndNothingIsChanged) {
+    Scene s = Scene::healthy();
+    s.seen.record_trouble = "Lease orders: no annotation";
+    const Plan plan = s.plan();
+    EXPECT_EQ(plan.phase, "Blocked");
+    EXPECT_TRUE(plan.steps.empty());
+    ASSERT_NE(finding(plan, "Ready"), nullptr);
+    EXPECT_EQ(finding(plan, "Ready")->reason, "RecordUnreadable");
+}
+
+// A record, and no data yet.
+struct Initializing : testing::Test {
+    Scene s = Scene::empty();
+    void SetUp() override {
+        for (int n = 1; n <= 3; ++n) s.add(n);
+        const Plan plan = s.plan();
+        const auto* write = only<WriteRecord>(plan);
+        ASSERT_NE(write, nullptr);
+        s.seen.record = write->record;
+        s.seen.record->version = ResourceVersion("2");
+        s.seen.mandate.term_written = kNow;
+    }
+};
+
+TEST_F(Initializing, GivenItsFirstPodWasReplaced_WhenNothingWasMade_ThenTheNextOneHoldsTheEpoch) {
+    s.at(1).pod = s.report(1).pod = PodUid("another");
+    const Plan plan = s.plan();
+    const auto* write = only<WriteRecord>(plan);
+    ASSERT_NE(write, nullptr);
+    EXPECT_EQ(write->record.holder_pod, PodUid("another"));
+    EXPECT_EQ(write->record.epoch, Epoch(1));
+    s.report(1).state = PostgresState::Stopped;
+    EXPECT_EQ(only<WriteRecord>(s.plan()), nullptr) << "the former pod may have acknowledged";
+}
+
+TEST_F(Initializing, GivenTheFirstInstanceIsGone_WhenDecided_ThenItIsMadeAgain) {
+    s.seen.instances.erase(s.seen.instances.begin());
+    const Plan plan = s.plan();
+    const auto* made = only<CreateInstance>(plan);
+    ASSERT_NE(made, nullptr);
+    EXPECT_EQ(made->instance, InstanceName("orders-1"));
+}
+
+TEST_F(Initializing, GivenInitdbFailed_WhenDecided_ThenItIsToldWhy) {
+    const Plan first = s.plan();
+    const Order* order = order_to(first, 1);
+    ASSERT_NE(order, nullptr);
+    ASSERT_EQ(order->kind, OrderKind::Initialize);
+    s.obeyed(1, order->id.value, OrderState::Failed);
+    s.report(1).order.message = "initdb: no locale";
+    const Plan plan = s.plan();
+    const auto failed = std::find_if(plan.findings.begin(), plan.findings.end(),
+                                     [](const auto& f) { return f.reason == "InitializeFailed"; });
+    ASSERT_NE(failed, plan.findings.end());
+    EXPECT_EQ(failed->message, "initdb: no locale");
+}
+
 }  // namespace
 }  // namespace matriarch::decide

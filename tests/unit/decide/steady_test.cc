@@ -108,5 +108,24 @@ TEST(Orders, GivenLeadershipEndsSoon_WhenAnOrderIsMade_ThenItIsValidNoLonger) {
     EXPECT_EQ(order_to(s.plan(), 3)->valid_for, milliseconds(1000));
 }
 
+TEST(Steady, GivenInstancesWithoutStatefulSets_WhenDecided_ThenTheyAreMadeAgain) {
+    Scene s = Scene::healthy();
+    s.at(1).exists = s.at(3).exists = false;
+    std::vector<std::string> made;
+    const Plan plan = s.plan();
+    for (const auto& step : plan.steps)
+        if (const auto* create = std::get_if<CreateInstance>(&step.action))
+            made.push_back(create->instance.value);
+    EXPECT_THAT(made, testing::UnorderedElementsAre("orders-1", "orders-3"));
+}
+
+TEST(Steady, GivenNoSlotForASlave_WhenDecided_ThenItFollowsOnceThereIsOne) {
+    Scene s = Scene::healthy();
+    s.report(2).order = OrderProgress{};
+    ASSERT_NE(order_to(s.plan(), 2), nullptr);
+    s.report(1).slots.clear();
+    EXPECT_EQ(order_to(s.plan(), 2), nullptr);
+}
+
 }  // namespace
 }  // namespace matriarch::decide
