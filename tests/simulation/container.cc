@@ -71,6 +71,7 @@ void Container::vanish() {
 }
 
 void Container::freeze() {
+    frozen_ = true;
     process_->freeze();
     warden_.process()->freeze();
     if (postgres_.server()) postgres_.server()->freeze();
@@ -78,8 +79,9 @@ void Container::freeze() {
 
 // Who of them is scheduled first is chance; PostgreSQL being first is the worst case.
 void Container::thaw() {
+    frozen_ = false;
     if (!alive()) return;
-    if (postgres_.server()) {
+    if (postgres_.server() && !postgres_stopped_) {
         postgres_.note_thaw();
         const auto server = postgres_.server();
         server->thaw();
@@ -89,13 +91,29 @@ void Container::thaw() {
                            [process] { process->thaw(); });
     };
     later(warden_.process());
-    later(process_);
+    if (!agent_stopped_) later(process_);
     awake_since_ = place_.world.now();
 }
 
+void Container::freeze_agent() {
+    agent_stopped_ = true;
+    process_->freeze();
+}
+
 void Container::thaw_agent() {
+    agent_stopped_ = false;
     awake_since_ = place_.world.now();
-    process_->thaw();
+    if (!frozen_) process_->thaw();
+}
+
+void Container::freeze_postgres() {
+    postgres_stopped_ = true;
+    postgres_.freeze();
+}
+
+void Container::thaw_postgres() {
+    postgres_stopped_ = false;
+    if (!frozen_) postgres_.thaw();
 }
 
 // --- the loop ---------------------------------------------------------------------------------

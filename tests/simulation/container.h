@@ -107,8 +107,11 @@ class Container {
     void vanish();     // SIGKILL to all of it
     void freeze();
     void thaw();
-    void freeze_agent() { process_->freeze(); }
+    // One of its processes is stopped by itself; while all of it is frozen nothing goes on.
+    void freeze_agent();
     void thaw_agent();
+    void freeze_postgres();
+    void thaw_postgres();
     bool alive() const { return process_->alive(); }
 
     const agent::Agent& agent() const { return *agent_; }
@@ -146,6 +149,7 @@ class Container {
     std::list<Waiting> waiting_;
     std::optional<TimePoint> armed_;
     std::uint64_t arming_ = 0;
+    bool frozen_ = false, agent_stopped_ = false, postgres_stopped_ = false;
     TimePoint awake_since_;  // of the world
 };
 

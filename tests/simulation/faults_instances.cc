@@ -55,8 +55,8 @@ Faults::Heal Faults::freeze_postgres() {
     Container* container = machine.container.get();
     if (container == nullptr || !container->process()->runs()) return {};
     tell("PostgreSQL of " + machine.name.value + " freezes");
-    container->postgres().freeze();
-    return [container] { container->postgres().thaw(); };
+    container->freeze_postgres();
+    return [container] { container->thaw_postgres(); };
 }
 
 Faults::Heal Faults::stall_disk() {
