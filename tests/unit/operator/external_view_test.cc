@@ -78,7 +78,7 @@ struct ExternalViewTest : ::testing::Test {
         seen.record = record();
         seen.instances = external_instances(cluster, *seen.record, results, targets);
         const decide::Policy policy;
-        return decide::wanted_routes(decide::Facts(seen, policy, now));
+        return decide::wanted_routes(decide::Facts(seen, policy, now), {});
     }
 };
 
