@@ -252,7 +252,7 @@ REFUSED = [
     ("node ports of a ClusterIP", {"services": {"nodePorts": {"master": 30432}}},
      "needs spec.services.type NodePort or LoadBalancer"),
     ("a port for an unknown service", {"services": {"type": "NodePort", "nodePorts": {"main": 30432}}},
-     "the keys of spec.services.nodePorts are master, slaves, any, or a position"),
+     "the keys of spec.services.nodePorts are master, slaves, any, pooler, or a position"),
     ("one port twice",
      {"services": {"type": "NodePort", "nodePorts": {"master": 30432, "any": 30432}}},
      "gives one port to two Services"),
