@@ -72,6 +72,8 @@ def figures(load, seconds):
     if errors:
         raise RuntimeError(f"the load failed: {errors[:3]}")
     counted = [took for at, took in done if at >= done[0][0] + 2]
+    if not counted:
+        raise RuntimeError(f"nothing was done after the first two seconds: give it more than {seconds} (--seconds)")
     return len(counted) / (seconds - 2), percentile(counted, 0.5), percentile(counted, 0.99)
 
 
@@ -132,7 +134,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=["reads", "pooler"])
     parser.add_argument("--runs", type=int, default=5)
-    parser.add_argument("--seconds", type=int, default=12)
+    parser.add_argument("--seconds", type=int, default=25)
     parser.add_argument("--clients", type=int, default=1000)
     parser.add_argument("--image", default=os.environ.get("IMAGE"))
     chosen = parser.parse_args()
