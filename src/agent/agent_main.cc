@@ -1,38 +1,14 @@
 // matriarch-agent: flags and environment; everything else is in run.h and install.h.
-#include <CLI/CLI.hpp>
-#include <cstdlib>
-
-#include "agent/install.h"
+#include "agent/command_line.h"
 #include "agent/run.h"
-#include "telemetry/log.h"
-
-namespace {
-
-using namespace matriarch;
-
-int install_into(const std::string& directory, int uid, int gid) {
-    const auto done = agent::install(directory, uid, gid);
-    if (done) return 0;
-    telemetry::log::error("can't install the agent", done.error());
-    return 1;
-}
-
-}  // namespace
 
 int main(int argc, char** argv) {
+    using namespace matriarch;
     CLI::App app("Runs one PostgreSQL instance of a Matriarch cluster.");
     app.require_subcommand(1);
-    std::string format = "json", level = "info";
-    app.add_option("--log-format", format, "json or console")->envname("MATRIARCH_LOG_FORMAT");
-    app.add_option("--log-level", level, "debug, info, warn or error")
-        ->envname("MATRIARCH_LOG_LEVEL");
+    const agent::LogFlags logging(app);
 
-    auto* install = app.add_subcommand("install", "Copies the agent and its libraries into DIR");
-    std::string directory;
-    int uid = 999, gid = 999;
-    install->add_option("DIR", directory, "where to")->required();
-    install->add_option("--uid", uid, "user id of the PostgreSQL container");
-    install->add_option("--gid", gid, "group id of the PostgreSQL container");
+    const agent::InstallCommand install(app, "agent", "PostgreSQL");
 
     auto* run = app.add_subcommand("run", "Makes, runs and watches PostgreSQL");
     agent::RunOptions o;
@@ -72,14 +48,9 @@ int main(int argc, char** argv) {
 
     CLI11_PARSE(app, argc, argv);
 
-    telemetry::log::Options logging;
-    const auto parsed_format = telemetry::log::parse_format(format);
-    const auto parsed_level = telemetry::log::parse_level(level);
-    if (parsed_format) logging.format = *parsed_format;
-    if (parsed_level) logging.level = *parsed_level;
-    telemetry::log::configure(std::move(logging));
+    logging.apply();
 
-    if (*install) return install_into(directory, uid, gid);
+    if (install) return install.run();
     if (*restore) return agent::restore(from, file, target);
     o.grace = std::chrono::seconds(grace);
     return agent::run(o);

@@ -27,7 +27,8 @@ std::string why_not(const SlaveRoute& slave, const RoutingSpec& routing) {
 }
 
 std::string where_instead(const Facts& f) {
-    if (!f.seen.spec.routing.fallback_to_master)
+    const auto& routing = f.seen.spec.routing;
+    if (!routing.fallback_to_master && routing.master_weight() == 0)
         return "reads go nowhere, as spec.routing.fallbackToMaster is false: ";
     return f.seen.published->master ? "reads go to the master: "
                                     : "reads go nowhere until there is a master: ";
@@ -49,7 +50,9 @@ std::optional<Finding> about_reads(const Facts& f) {
     if (out.size() == all) return Finding{type, false, "NoSlaveFit", where_instead(f) + join(out)};
     return Finding{type, true, out.empty() ? "ToAllSlaves" : "ToSomeSlaves",
                    "reads go to " + std::to_string(all - out.size()) + " of " +
-                       std::to_string(all) + " slaves" + (out.empty() ? "" : "; " + join(out))};
+                       std::to_string(all) + " slaves" +
+                       (routing.master_weight() > 0 ? " and to the master" : "") +
+                       (out.empty() ? "" : "; " + join(out))};
 }
 
 std::optional<Finding> about_poolers(const Facts& f) {

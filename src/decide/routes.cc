@@ -151,7 +151,8 @@ Routes wanted_routes(const Facts& f, const Plan& plan) {
     out.master = master_route(f);
     const auto& routing = f.seen.spec.routing;
     out.pause = plan.pause;
-    out.reads = {routing.strategy, routing.max_lag, routing.fallback_to_master};
+    out.reads = {routing.strategy, routing.max_lag, routing.fallback_to_master,
+                 routing.master_weight()};
     int position = 0;
     for (const auto& name : f.record->positions) {
         ++position;

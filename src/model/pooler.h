@@ -13,10 +13,15 @@ inline constexpr std::string_view kPoolerLookup = "matriarch.pooler_user";
 
 // The section of PgBouncer's settings that the routing ConfigMap has for poolers.
 inline constexpr std::string_view kPoolerSettingsKey = "pooler.ini";
+// Of these settings, how PgBouncer verifies PostgreSQL: by libpq's words for sslmode.
+inline constexpr std::string_view kServerTlsSetting = "server_tls_sslmode";
+// In the pooler's Secret: who signs the servers' certificates.
+inline constexpr std::string_view kServerCaKey = "server-ca.crt";
 inline std::string routing_config_map(std::string_view cluster) {
     return std::string(cluster) + "-routing";
 }
-// The ConfigMap by which poolers answer (PoolerWords).
+// The ConfigMap by which poolers answer: by pod, the last Routes::pause for which that pooler holds
+// all writers back.
 inline std::string pooler_words(std::string_view cluster) {
     return std::string(cluster) + "-pooler-words";
 }

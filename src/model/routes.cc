@@ -38,7 +38,8 @@ std::vector<RouteAddress> read_addresses(const Routes& routes, const RoutingSpec
     std::vector<RouteAddress> out;
     for (const auto& slave : routes.slaves)
         if (takes_reads(slave)) out.push_back({slave.address, slave.port});
-    if (out.empty() && spec.fallback_to_master && routes.master)
+    const bool stands_in = out.empty() && spec.fallback_to_master;
+    if (routes.master && (stands_in || spec.master_weight() > 0))
         out.push_back({routes.master->address, routes.master->port});
     return out;
 }
@@ -110,7 +111,8 @@ std::string to_json(const Routes& routes) {
                 {"reads",
                  {{"strategy", to_string(routes.reads.strategy)},
                   {"maxLagMs", routes.reads.max_lag.count()},
-                  {"fallbackToMaster", routes.reads.fallback_to_master}}}};
+                  {"fallbackToMaster", routes.reads.fallback_to_master},
+                  {"masterWeight", routes.reads.master_weight}}}};
     if (routes.master) out["master"] = write_endpoint(*routes.master);
     if (!routes.pause.empty()) out["pause"] = routes.pause;
     for (const auto& s : routes.slaves) {
@@ -148,6 +150,7 @@ Result<Routes> routes_from_json(std::string_view text) {
     json::read_enum(reads, "strategy", out.reads.strategy, Strategy::LeastConnections);
     read(reads, "maxLagMs", out.reads.max_lag);
     read(reads, "fallbackToMaster", out.reads.fallback_to_master);
+    read(reads, "masterWeight", out.reads.master_weight);
     return out;
 }
 

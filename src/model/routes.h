@@ -56,6 +56,7 @@ struct ReadPolicy {
     Strategy strategy = Strategy::RoundRobin;
     std::chrono::milliseconds max_lag{10000};
     bool fallback_to_master = true;
+    int master_weight = 0;  // beside the slaves'; 0: the master takes no reads beside them
     friend bool operator==(const ReadPolicy&, const ReadPolicy&) = default;
 };
 
@@ -67,7 +68,7 @@ struct Routes {
     std::vector<SlaveRoute> slaves;     // by position
     ReadPolicy reads;
     // A change of master that was planned comes: poolers hold their writers back until other routes
-    // say otherwise, and tell when they do by this word (PoolerWords). Empty: none.
+    // say otherwise, and tell when they do by this word (model/pooler.h). Empty: none.
     std::string pause;
 
     // The same answer, whatever the stamp.
@@ -84,15 +85,11 @@ struct RouteAddress {
     friend auto operator<=>(const RouteAddress&, const RouteAddress&) = default;
 };
 
-// Where the Service of all reads, and each position's own Service, lead to: ready slaves, else
-// (if the spec says so) the master.
+// Where the Service of all reads, and each position's own Service, lead to: ready slaves, and the
+// master if the spec gives it a weight, or lets it stand in for them.
 std::vector<RouteAddress> read_addresses(const Routes& routes, const RoutingSpec& spec);
 std::vector<RouteAddress> position_addresses(const Routes& routes, int position,
                                              const RoutingSpec& spec);
-
-// The data of the ConfigMap <cluster>-pooler-words: by pod, the last Routes::pause for which that
-// pooler holds all writers back.
-using PoolerWords = StringMap;
 
 struct WeightedHost {
     std::string host;

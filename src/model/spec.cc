@@ -80,14 +80,27 @@ std::string_view to_string(SslMode mode) {
     return "require";
 }
 
+const std::string& value_of(const StringMap& map, std::string_view key) {
+    static const std::string none;
+    const auto found = map.find(std::string(key));
+    return found == map.end() ? none : found->second;
+}
+
 std::string position_name(int position) {
     return "slave" + std::to_string(position);
 }
+
+constexpr const char* kMasterWeight = "master";
 
 int RoutingSpec::weight_of(int position) const {
     constexpr int kUsual = 100;
     const auto found = weights.find(position_name(position));
     return found == weights.end() ? kUsual : found->second;
+}
+
+int RoutingSpec::master_weight() const {
+    const auto found = weights.find(kMasterWeight);
+    return found == weights.end() ? 0 : found->second;
 }
 
 Result<Bytes> parse_quantity(std::string_view text, std::string_view field) {
@@ -194,6 +207,7 @@ void ignore_bad_routing(const Json& r, int slaves, bool external, RoutingSpec& o
                                "\", which is none of round_robin, random and least_connections: " +
                                std::string(to_string(out.strategy)) + " counts until it is");
     std::erase_if(out.weights, [&](const auto& weight) {
+        if (weight.first == kMasterWeight && weight.second >= 0) return false;
         for (int n = 1; n <= slaves; ++n)
             if (weight.first == position_name(n) && weight.second >= 0) return false;
         ignore("weights." + weight.first,

@@ -28,6 +28,8 @@ std::string_view to_string(ReplicationMode mode);
 std::string_view to_string(Strategy strategy);
 
 using StringMap = std::map<std::string, std::string>;
+// Empty if absent.
+const std::string& value_of(const StringMap& map, std::string_view key);
 
 struct StorageSpec {
     std::string size = "10Gi";
@@ -73,13 +75,14 @@ struct RoutingSpec {
     std::chrono::seconds hold{10};
     bool fallback_to_master = true;
     Strategy strategy = Strategy::RoundRobin;
-    std::map<std::string, int> weights;  // by position: slave1 -> 100
+    std::map<std::string, int> weights;  // by position: slave1 -> 100; and of the master
     std::vector<std::string> formats, uri_schemes;
     // Settings that make no sense and are left out, each with its field, the cause and the remedy:
     // a mistake in the routing stops neither the other routes nor a failover.
     std::vector<std::string> ignored;
 
     int weight_of(int position) const;
+    int master_weight() const;  // 0: no reads while a slave is fit for them
 };
 
 struct ServicesSpec {

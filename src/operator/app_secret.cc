@@ -13,11 +13,6 @@
 namespace matriarch::op {
 namespace {
 
-std::string find(const StringMap& map, std::string_view key) {
-    const auto found = map.find(std::string(key));
-    return found == map.end() ? std::string() : found->second;
-}
-
 std::string random_bytes(Random& random, std::size_t count) {
     std::string out;
     while (out.size() < count) {
@@ -42,9 +37,9 @@ Result<std::string> verifier_for(const std::string& password, const std::string&
 }  // namespace
 
 Result<StringMap> keep_login(const StringMap& former, Random& random) {
-    std::string password = find(former, kPasswordKey);
+    std::string password = value_of(former, kPasswordKey);
     if (password.empty()) password = random.password(kPasswordLength);
-    auto verifier = verifier_for(password, find(former, kVerifierKey), random);
+    auto verifier = verifier_for(password, value_of(former, kVerifierKey), random);
     if (!verifier)
         return make_error(ErrorKind::Invalid,
                           "key password: PostgreSQL can't store it; use ASCII characters",

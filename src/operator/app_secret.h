@@ -21,6 +21,12 @@ inline constexpr int kPasswordLength = 32;
 inline constexpr std::string_view kPasswordKey = "password";
 inline constexpr std::string_view kVerifierKey = "verifier";  // SCRAM, for InstanceConfig::roles
 
+// How applications and poolers reach databases that run elsewhere.
+struct ExternalLogin {
+    std::string user, password;
+    std::string ca_pem;  // empty: of no particular CA
+};
+
 // A password and its verifier: those of `former`, or new ones. Invalid for a password that
 // PostgreSQL can't store.
 Result<StringMap> keep_login(const StringMap& former, Random& random);

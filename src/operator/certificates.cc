@@ -17,15 +17,9 @@ constexpr const char* kNextKey = "next.key";
 constexpr const char* kTlsCrt = "tls.crt";
 constexpr const char* kTlsKey = "tls.key";
 
-const std::string& value(const StringMap& data, const char* key) {
-    static const std::string none;
-    const auto found = data.find(key);
-    return found == data.end() ? none : found->second;
-}
-
 Result<std::optional<net::CertificateInfo>> parse(const StringMap& data, const char* key) {
-    if (value(data, key).empty()) return std::optional<net::CertificateInfo>();
-    auto info = net::parse_certificate(value(data, key));
+    if (value_of(data, key).empty()) return std::optional<net::CertificateInfo>();
+    auto info = net::parse_certificate(value_of(data, key));
     if (!info) return info.error();
     return std::optional<net::CertificateInfo>(std::move(*info));
 }
@@ -90,7 +84,7 @@ Result<StringMap> ensure_ca(const ClusterKey& cluster, const StringMap& held, co
         case CaStep::Announce: {
             const auto ca = new_ca(cluster, clock, random);
             if (!ca) return ca.error();
-            auto bundle = net::ca_bundle(ca->certificate_pem, value(held, kCaCrt), clock.wall());
+            auto bundle = net::ca_bundle(ca->certificate_pem, value_of(held, kCaCrt), clock.wall());
             if (!bundle) return bundle.error();
             out[kCaCrt] = std::move(*bundle);
             out[kNextCrt] = ca->certificate_pem;
@@ -98,8 +92,8 @@ Result<StringMap> ensure_ca(const ClusterKey& cluster, const StringMap& held, co
             return out;
         }
         case CaStep::Switch:
-            out[kIssuerCrt] = value(held, kNextCrt);
-            out[kCaKey] = value(held, kNextKey);
+            out[kIssuerCrt] = value_of(held, kNextCrt);
+            out[kCaKey] = value_of(held, kNextKey);
             out.erase(kNextCrt);
             out.erase(kNextKey);
             return out;
@@ -108,11 +102,11 @@ Result<StringMap> ensure_ca(const ClusterKey& cluster, const StringMap& held, co
 }
 
 std::string trusted_pem(const StringMap& ca) {
-    return value(ca, kCaCrt);
+    return value_of(ca, kCaCrt);
 }
 
 net::KeyPair issuer_of(const StringMap& ca) {
-    return {value(ca, kIssuerCrt), value(ca, kCaKey)};
+    return {value_of(ca, kIssuerCrt), value_of(ca, kCaKey)};
 }
 
 WantedCertificate instance_certificate(const ClusterKey& cluster, const InstanceName& instance,
@@ -156,19 +150,19 @@ std::string leaf_due(const WantedCertificate& wanted, const net::CertificateInfo
 Result<StringMap> ensure_leaf(const StringMap& ca, const WantedCertificate& wanted,
                               const StringMap& held, const Clock& clock, Random& random) {
     const net::KeyPair issuer = issuer_of(ca);
-    bool due = value(held, kTlsKey).empty();
+    bool due = value_of(held, kTlsKey).empty();
     // A damaged leaf is simply made anew: nothing is lost with it.
-    const auto info = net::parse_certificate(value(held, kTlsCrt));
+    const auto info = net::parse_certificate(value_of(held, kTlsCrt));
     if (!info) {
         due = true;
     } else {
-        const auto ours = net::signed_by(value(held, kTlsCrt), issuer.certificate_pem);
+        const auto ours = net::signed_by(value_of(held, kTlsCrt), issuer.certificate_pem);
         if (!ours) return ours.error();
         due = due || !leaf_due(wanted, *info, *ours, clock.wall()).empty();
     }
     StringMap out = {{kCaCrt, trusted_pem(ca)},
-                     {kTlsCrt, value(held, kTlsCrt)},
-                     {kTlsKey, value(held, kTlsKey)}};
+                     {kTlsCrt, value_of(held, kTlsCrt)},
+                     {kTlsKey, value_of(held, kTlsKey)}};
     if (!due) return out;
     auto issued = net::issue_certificate(
         issuer, {wanted.common_name, wanted.dns_names, wanted.ip_addresses}, clock, random);

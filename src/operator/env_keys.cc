@@ -27,6 +27,14 @@ const char* yes_no(bool value) {
     return value ? "true" : "false";
 }
 
+// Of the slaves, and of the master if it takes reads as well.
+std::vector<int> read_weights(const RoutingSpec& routing, int slaves) {
+    std::vector<int> out;
+    for (int n = 1; n <= slaves; ++n) out.push_back(routing.weight_of(n));
+    if (routing.master_weight() > 0) out.push_back(routing.master_weight());
+    return out;
+}
+
 // MASTER, SLAVE1, ... with the Service's host.
 std::vector<std::pair<std::string, std::string>> roles(const ClusterKey& key, int slaves) {
     std::vector<std::pair<std::string, std::string>> out = {
@@ -50,8 +58,7 @@ bool wanted(const std::vector<std::string>& list, std::string_view word) {
 }
 
 std::string weight_fractions(const RoutingSpec& routing, int slaves) {
-    std::vector<int> weights;
-    for (int n = 1; n <= slaves; ++n) weights.push_back(routing.weight_of(n));
+    std::vector<int> weights = read_weights(routing, slaves);
     int total = std::accumulate(weights.begin(), weights.end(), 0);
     if (total == 0) {
         std::fill(weights.begin(), weights.end(), 1);
@@ -126,6 +133,7 @@ StringMap secret_env(const ClusterKey& key, const ClusterSpec& spec, const std::
     std::vector<std::string> reads;
     for (int n = 1; n <= spec.slaves; ++n)
         reads.push_back(url(service_host(key, slave_service(key.name, n))));
+    if (spec.routing.master_weight() > 0) reads.push_back(write);
     StringMap out = {{"POSTGRES_PASSWORD", password},
                      {"DB_URL", write},
                      {"DATABASE_URL", write},

@@ -50,11 +50,6 @@ class Sources {
     std::map<std::pair<std::string, std::string>, Data> known_;
 };
 
-std::string value(const StringMap& data, const std::string& key) {
-    const auto found = data.find(key);
-    return found == data.end() ? "" : found->second;
-}
-
 // The credentials, or what is wrong with them.
 Status take_credentials(Sources& sources, const ExternalEndpoint& endpoint, ProbeTarget& target,
                         EndpointProblem& problem) {
@@ -67,8 +62,8 @@ Status take_credentials(Sources& sources, const ExternalEndpoint& endpoint, Prob
                                         "username and password"};
         return {};
     }
-    target.user = value(**data, "username");
-    target.password = value(**data, "password");
+    target.user = value_of(**data, "username");
+    target.password = value_of(**data, "password");
     if (target.user.empty())
         problem = {"SecretIncomplete", "Secret " + name + " has no key username: add it"};
     return {};
@@ -82,7 +77,7 @@ Status take_ca(Sources& sources, const ExternalEndpoint& endpoint, WallTime now,
     const std::string what = (secret ? "Secret " : "ConfigMap ") + name;
     const auto data = secret ? sources.secret(name) : sources.config_map(name);
     if (!data) return data.error();
-    target.ca_pem = *data ? value(**data, endpoint.ca_key) : "";
+    target.ca_pem = *data ? value_of(**data, endpoint.ca_key) : "";
     if (target.ca_pem.empty()) {
         problem = {"CaMissing", what +
                                     (*data ? " has no key " + endpoint.ca_key : " does not exist") +
@@ -124,11 +119,7 @@ Result<ExternalTargets> read_targets(kube::Client& client, const Cluster& cluste
             if (auto taken = take_ca(sources, endpoint, now, target, problem); !taken)
                 return taken.error();
         // The first one is the spec's master, whose credentials are the topology's.
-        if (out.user.empty()) {
-            out.user = target.user;
-            out.password = target.password;
-            out.ca_pem = target.ca_pem;
-        }
+        if (out.login.user.empty()) out.login = {target.user, target.password, target.ca_pem};
         if (problem.reason.empty())
             out.targets.push_back(std::move(target));
         else

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "kube/client.h"
+#include "operator/app_secret.h"
 #include "operator/cluster.h"
 #include "operator/endpoint_prober.h"
 
@@ -22,8 +23,7 @@ struct EndpointProblem {
 struct ExternalTargets {
     std::vector<ProbeTarget> targets;
     std::map<InstanceName, EndpointProblem> problems;
-    // Of the topology as a whole: what the application's Secret is made from.
-    std::string user, password, ca_pem;
+    ExternalLogin login;  // the topology's: of applications and poolers
 };
 
 // Unavailable: the API could not be asked, so nothing is known.

@@ -16,7 +16,6 @@ struct Reconciler::Look {
     ClusterMemory& memory;
     decide::Observation seen;
     decide::Plan plan;
-    std::optional<kube::Condition> objects;
     bool again = false;  // something was written: look at once
 };
 

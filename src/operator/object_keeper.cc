@@ -93,13 +93,20 @@ Status ObjectKeeper::read_uncached(const Cluster& cluster, ClusterMemory& memory
 Provision ObjectKeeper::plan(const Cluster& cluster, const ClusterMemory& memory,
                              const WantedInstances& wanted, const HeldObjects& held) {
     if (cluster.spec.external) {
-        Provision all = provision_services(cluster, held);
-        const auto& known = memory.external.targets;
+        Provision all = provision_frontage(cluster, agent_, held);
+        const auto& login = memory.external.targets.login;
+        if (login.user.empty()) return all;
         const Routes routes = hosts_of(memory, {});
-        if (!known.user.empty())
-            append(all, provision_app_secret(cluster, hosts_writes_first(cluster, routes),
-                                             hosts_reads_first(cluster, routes), known.ca_pem, held,
-                                             random_, known.password));
+        append(all, provision_app_secret(cluster, hosts_writes_first(cluster, routes),
+                                         hosts_reads_first(cluster, routes), login.ca_pem, held,
+                                         random_, login.password));
+        if (!cluster.spec.pooler.wanted()) return all;
+        StringMap ca;
+        append(all,
+               provision_certificates(cluster, {}, held, clock_, random_, &ca, cluster_domain_));
+        if (!ca.empty())
+            append(all, provision_pooler_secret(cluster, ca, login, held, clock_, random_,
+                                                cluster_domain_));
         return all;
     }
     StringMap ca;
@@ -111,8 +118,8 @@ Provision ObjectKeeper::plan(const Cluster& cluster, const ClusterMemory& memory
                                          hosts_reads_first(cluster, routes), trusted_pem(ca), held,
                                          random_));
         if (cluster.spec.pooler.wanted())
-            append(all,
-                   provision_pooler_secret(cluster, ca, held, clock_, random_, cluster_domain_));
+            append(all, provision_pooler_secret(cluster, ca, {}, held, clock_, random_,
+                                                cluster_domain_));
     }
     append(all, provision_objects(cluster, wanted, agent_, held));
     return all;

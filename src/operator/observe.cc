@@ -46,9 +46,7 @@ void take_record(const Cluster& cluster, const Caches& caches, ClusterMemory& me
 // Empty until the Secret has one.
 std::string verifier(const Cluster& cluster, const Caches& caches, const std::string& name) {
     const auto secret = caches.secrets.get(cluster.key.name_space + "/" + name);
-    if (!secret) return "";
-    const auto found = secret->data.find(std::string(kVerifierKey));
-    return found == secret->data.end() ? "" : found->second;
+    return secret ? value_of(secret->data, kVerifierKey) : "";
 }
 
 std::set<InstanceName> instance_names(const Cluster& cluster, const Caches& caches,
@@ -133,7 +131,7 @@ std::string pod_trouble(const kube::Pod& pod, const std::string& image_field) {
     return "";
 }
 
-static std::vector<decide::PoolerView> poolers(const Cluster& cluster, const Caches& caches) {
+std::vector<decide::PoolerView> poolers_of(const Cluster& cluster, const Caches& caches) {
     std::vector<decide::PoolerView> out;
     const auto words =
         caches.config_maps.get(cluster.key.name_space + "/" + pooler_words(cluster.key.name));
@@ -143,9 +141,7 @@ static std::vector<decide::PoolerView> poolers(const Cluster& cluster, const Cac
         view.pod = pod->name;
         view.ready = pod->ready && !pod->deleting();
         view.trouble = pod_trouble(*pod, "spec.pooler.image");
-        if (words)
-            if (const auto word = words->data.find(pod->name); word != words->data.end())
-                view.holds = word->second;
+        if (words) view.holds = value_of(words->data, pod->name);
         out.push_back(std::move(view));
     }
     return out;
@@ -179,7 +175,7 @@ decide::Observation observe(const Cluster& cluster, const Caches& caches,
     o.published = memory.published;
     o.published_at = memory.published_at;
     o.last_sequence = last_sequence(cluster, caches, memory);
-    if (cluster.spec.pooler.wanted()) o.poolers = poolers(cluster, caches);
+    if (cluster.spec.pooler.wanted()) o.poolers = poolers_of(cluster, caches);
     o.term = Term(leadership.term);
     memory.note_term(o.term, now);
     if (memory.record)

@@ -25,6 +25,9 @@ void take_routes(const Cluster& cluster, const Caches& caches, ClusterMemory& me
 std::uint64_t last_sequence(const Cluster& cluster, const Caches& caches,
                             const ClusterMemory& memory);
 
+// The poolers' pods, with what they hold back.
+std::vector<decide::PoolerView> poolers_of(const Cluster& cluster, const Caches& caches);
+
 // The addresses of all agents of a cluster that can be asked.
 std::vector<AgentAddress> agent_addresses(const Cluster& cluster, const Caches& caches);
 

@@ -98,6 +98,13 @@ Json installed_command(const std::string& program) {
             "run"};
 }
 
+void place(Json& pod, const ClusterSpec& spec) {
+    if (!spec.node_selector.empty()) pod["nodeSelector"] = spec.node_selector;
+    if (!spec.priority_class.empty()) pod["priorityClassName"] = spec.priority_class;
+    for (const std::string& secret : spec.image_pull_secrets)
+        pod["imagePullSecrets"].push_back({{"name", secret}});
+}
+
 Json apart(const Cluster& cluster, const StringMap& selector, bool required) {
     const Json term = {{"topologyKey", cluster.spec.topology_key},
                        {"labelSelector", {{"matchLabels", selector}}}};

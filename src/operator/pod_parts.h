@@ -37,6 +37,9 @@ nlohmann::json install_container(const std::string& program, std::int64_t uid, s
 // How the main container starts it.
 nlohmann::json installed_command(const std::string& program);
 
+// What the spec says of every pod of the cluster: nodeSelector, priority, pull secrets.
+void place(nlohmann::json& pod, const ClusterSpec& spec);
+
 // Anti-affinity, not topology spread constraints: "required" means never two of these pods on one
 // node, while a skew of 1 allows a second one as soon as every node has its first.
 nlohmann::json apart(const Cluster& cluster, const StringMap& selector, bool required);

@@ -118,10 +118,7 @@ Json pod_template(const Cluster& cluster, const InstanceName& instance, const Ag
     if (spec.spread != Spread::None)
         pod["affinity"] =
             apart(cluster, cluster_selector(cluster.key.name), spec.spread == Spread::Required);
-    if (!spec.node_selector.empty()) pod["nodeSelector"] = spec.node_selector;
-    if (!spec.priority_class.empty()) pod["priorityClassName"] = spec.priority_class;
-    for (const std::string& secret : spec.image_pull_secrets)
-        pod["imagePullSecrets"].push_back({{"name", secret}});
+    place(pod, spec);
     return {{"metadata", pod_metadata(cluster, instance)}, {"spec", std::move(pod)}};
 }
 

@@ -17,6 +17,13 @@ constexpr int kPoolerGraceSeconds = 60;
 constexpr int kLivenessPeriod = 10, kLivenessFailures = 6, kProbeTimeout = 5;
 constexpr int kReadinessPeriod = 1, kReadinessTimeout = 2, kReadinessFailures = 3;
 
+// Under the pooler's own name, unless another one is said.
+Json pooler_object(const Cluster& cluster, const kube::Resource& resource, std::string name = {}) {
+    if (name.empty()) name = pooler_name(cluster.key.name);
+    return owned_object(cluster, resource, name,
+                        cluster_labels(cluster.key.name, kPoolerComponent));
+}
+
 Json pooler_container(const Cluster& cluster) {
     const PoolerSpec& spec = cluster.spec.pooler;
     return {
@@ -47,6 +54,7 @@ Json pooler_container(const Cluster& cluster) {
 
 std::string pooler_settings(const Cluster& cluster) {
     const PoolerSpec& spec = cluster.spec.pooler;
+    const auto& external = cluster.spec.external;
     StringMap settings = {
         {"pool_mode", std::string(to_string(spec.mode))},
         {"max_client_conn", std::to_string(spec.max_client_connections)},
@@ -56,8 +64,6 @@ std::string pooler_settings(const Cluster& cluster) {
         // Drivers send it with every connection, and it can't be set per transaction.
         {"ignore_startup_parameters", "extra_float_digits"},
         {"auth_type", "scram-sha-256"},
-        {"auth_user", std::string(kPoolerRole)},
-        {"auth_query", "SELECT usename, passwd FROM " + std::string(kPoolerLookup) + "($1)"},
         // A master that was lost answers nobody: try again soon.
         {"server_connect_timeout", "3"},
         {"server_login_retry", "0.2"},
@@ -72,6 +78,15 @@ std::string pooler_settings(const Cluster& cluster) {
         {"log_disconnections", "0"},
     };
     for (const auto& [name, value] : spec.parameters) settings[name] = value;
+    // Nothing is made in databases that run elsewhere: there the topology's own user is all.
+    if (!external) {
+        settings["auth_user"] = kPoolerRole;
+        settings["auth_query"] =
+            "SELECT usename, passwd FROM " + std::string(kPoolerLookup) + "($1)";
+    }
+    // One for all endpoints: the schema refuses others beside a pooler.
+    settings[std::string(kServerTlsSetting)] =
+        to_string(external ? external->endpoints.front().ssl_mode : SslMode::VerifyCa);
     std::string out = "[pgbouncer]\n";
     for (const auto& [name, value] : settings) out += name + " = " + value + "\n";
     return out;
@@ -109,13 +124,10 @@ Json pooler_deployment(const Cluster& cluster, const AgentImage& agent) {
           {{"name", "secret"},
            {"secret", {{"secretName", pooler_name(name)}, {"defaultMode", kReadableByGroup}}}},
           token_volume()}}};
-    if (!spec.node_selector.empty()) pod["nodeSelector"] = spec.node_selector;
-    if (!spec.priority_class.empty()) pod["priorityClassName"] = spec.priority_class;
-    for (const std::string& secret : spec.image_pull_secrets)
-        pod["imagePullSecrets"].push_back({{"name", secret}});
+    place(pod, spec);
 
-    const StringMap labels = cluster_labels(name, kPoolerComponent);
-    Json out = owned_object(cluster, kube::kDeployments, pooler_name(name), labels);
+    Json out = pooler_object(cluster, kube::kDeployments);
+    const Json labels = out["metadata"]["labels"];
     out["spec"] = {
         {"replicas", spec.pooler.instances},
         {"revisionHistoryLimit", 2},
@@ -138,18 +150,15 @@ Json pooler_service(const Cluster& cluster) {
 }
 
 Json pooler_budget(const Cluster& cluster) {
-    const std::string& name = cluster.key.name;
-    Json out = owned_object(cluster, kube::kDisruptionBudgets, pooler_name(name),
-                            cluster_labels(name, kPoolerComponent));
-    out["spec"] = {{"maxUnavailable", 1}, {"selector", {{"matchLabels", pooler_selector(name)}}}};
+    Json out = pooler_object(cluster, kube::kDisruptionBudgets);
+    out["spec"] = {{"maxUnavailable", 1},
+                   {"selector", {{"matchLabels", pooler_selector(cluster.key.name)}}}};
     seal(out);
     return out;
 }
 
 Json pooler_words_object(const Cluster& cluster) {
-    const std::string& name = cluster.key.name;
-    Json out = owned_object(cluster, kube::kConfigMaps, pooler_words(name),
-                            cluster_labels(name, kPoolerComponent));
+    Json out = pooler_object(cluster, kube::kConfigMaps, pooler_words(cluster.key.name));
     seal(out);
     return out;
 }

@@ -157,11 +157,13 @@ const kube::Secret* HeldObjects::secret(const std::string& name) const {
     return found == secrets_.end() ? nullptr : &found->second;
 }
 
-Provision provision_services(const Cluster& cluster, const HeldObjects& held) {
+Provision provision_frontage(const Cluster& cluster, const AgentImage& agent,
+                             const HeldObjects& held) {
     Provision out;
     WritePlanner plan(cluster, held, out);
     plan_route_services(plan, cluster);
     plan_leftover_positions(plan, cluster);
+    plan_poolers(plan, cluster, agent);
     return out;
 }
 

@@ -18,6 +18,7 @@
 #include "kube/objects.h"
 #include "kube/resource.h"
 #include "model/routes.h"
+#include "operator/app_secret.h"
 #include "operator/certificates.h"
 #include "operator/cluster.h"
 #include "operator/instance_objects.h"
@@ -97,8 +98,9 @@ Provision provision_certificates(const Cluster& cluster, const WantedInstances& 
                                  StringMap* ca = nullptr,
                                  std::string_view domain = kDefaultClusterDomain);
 
-// The Services that lead to the databases, and no others: of a topology that runs elsewhere.
-Provision provision_services(const Cluster& cluster, const HeldObjects& held);
+// What stands before databases that run elsewhere: Services, and poolers.
+Provision provision_frontage(const Cluster& cluster, const AgentImage& agent,
+                             const HeldObjects& held);
 
 // The Secret <cluster>-app. With `password`: that one, whatever the Secret holds.
 Provision provision_app_secret(const Cluster& cluster, const std::vector<std::string>& hosts,
@@ -106,8 +108,10 @@ Provision provision_app_secret(const Cluster& cluster, const std::vector<std::st
                                const std::string& ca_pem, const HeldObjects& held, Random& random,
                                const std::string& password = {});
 
-// The Secret <cluster>-pooler: the certificate that clients see, and the poolers' own password.
+// The Secret <cluster>-pooler: the certificate that clients see, and how poolers log in: by a
+// password of their own, or as `external` says.
 Provision provision_pooler_secret(const Cluster& cluster, const StringMap& ca,
+                                  const std::optional<ExternalLogin>& external,
                                   const HeldObjects& held, const Clock& clock, Random& random,
                                   std::string_view domain = kDefaultClusterDomain);
 

@@ -13,7 +13,19 @@
 namespace matriarch::op {
 namespace {
 
+constexpr const char* kUserlist = "userlist.txt";
+
 const StringMap kNothing;
+
+// Where nothing can be made in the database, its own user; else our role, with a password of its
+// own.
+Result<StringMap> pooler_login(const std::optional<ExternalLogin>& external,
+                               const StringMap& former, Random& random) {
+    if (external) return StringMap{{kUserlist, userlist(external->user, external->password)}};
+    auto login = keep_login(former, random);
+    if (login) (*login)[kUserlist] = userlist(std::string(kPoolerRole), login->at("password"));
+    return login;
+}
 
 class SecretPlanner {
   public:
@@ -100,6 +112,7 @@ Provision provision_app_secret(const Cluster& cluster, const std::vector<std::st
 }
 
 Provision provision_pooler_secret(const Cluster& cluster, const StringMap& ca,
+                                  const std::optional<ExternalLogin>& external,
                                   const HeldObjects& held, const Clock& clock, Random& random,
                                   std::string_view domain) {
     Provision out;
@@ -109,12 +122,13 @@ Provision provision_pooler_secret(const Cluster& cluster, const StringMap& ca,
     const StringMap& former = plan.data(name);
     auto data = ensure_leaf(ca, service_certificate({cluster.key.name_space, name}, domain), former,
                             clock, random);
-    auto login = data ? keep_login(former, random) : Result<StringMap>(data.error());
+    auto login = data ? pooler_login(external, former, random) : Result<StringMap>(data.error());
     if (!login) {
         out.problems.push_back("Secret " + name + ": " + login.error().message());
         return out;
     }
-    (*login)["userlist.txt"] = userlist(std::string(kPoolerRole), login->at("password"));
+    const bool other_ca = external && !external->ca_pem.empty();
+    (*login)[std::string(kServerCaKey)] = other_ca ? external->ca_pem : trusted_pem(ca);
     data->merge(*login);
     plan.put(name, "kubernetes.io/tls", kPoolerComponent, *data);
     return out;

@@ -134,7 +134,7 @@ Result<Duration> Reconciler::reconcile(const ClusterKey& key) {
     }
     if (!world_.leadership().valid(world_.clock.now())) return Duration(seconds(1));
     cluster = with_valid_spec(cluster, memory_of(key));
-    Look one{cluster, *caches, memory_of(key), {}, {}, {}, false};
+    Look one{cluster, *caches, memory_of(key), {}, {}, false};
     return look(one);
 }
 
@@ -245,7 +245,6 @@ Status Reconciler::keep_objects(Look& look, const std::set<InstanceName>& instan
     if (!due || (memory.objects_behind && age < kCatchUp)) return {};
     auto kept = keeper_.keep(*look.cluster, look.caches, memory, instances);
     if (!kept) return kept.error();
-    look.objects = kept->condition;
     memory.objects_condition = kept->condition;
     memory.objects_checked = world_.clock.now();
     // What was written comes back through the caches; then the pass is made again.

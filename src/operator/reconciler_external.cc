@@ -44,7 +44,7 @@ void remember_master(const Cluster& cluster, ClusterMemory& memory) {
 // With the user of the topology's Secret as the owner: that is how applications log in.
 std::shared_ptr<const Cluster> with_user(const Cluster& cluster, const ExternalTargets& targets) {
     auto out = std::make_shared<Cluster>(cluster);
-    if (!targets.user.empty()) out->spec.owner = targets.user;
+    if (!targets.login.user.empty()) out->spec.owner = targets.login.user;
     return out;
 }
 
@@ -105,6 +105,7 @@ Result<Duration> Reconciler::look_external(Look& look) {
     for (auto& instance : seen.instances)
         if (const auto fit = memory.fit_since.find(instance.name); fit != memory.fit_since.end())
             instance.fit_since = fit->second;
+    if (cluster.spec.pooler.wanted()) seen.poolers = poolers_of(cluster, look.caches);
     seen.published = memory.published;
     seen.published_at = memory.published_at;
     seen.last_sequence = last_sequence(cluster, look.caches, memory);
@@ -116,6 +117,7 @@ Result<Duration> Reconciler::look_external(Look& look) {
     plan.findings = external_findings(cluster, seen.instances, results, state.targets, choice);
     plan.findings.push_back(choice.one_master);
     if (const auto reads = decide::about_reads(facts)) plan.findings.push_back(*reads);
+    if (const auto poolers = decide::about_poolers(facts)) plan.findings.push_back(*poolers);
     plan.findings.push_back(spec_finding(cluster, memory));
     plan.phase = cluster.spec.external->validate_only ? "Validating"
                  : choice.serves                      ? "Routing"

@@ -61,9 +61,7 @@ std::string service_section(const std::string& name, const std::vector<std::stri
     return "[" + name + "]\nhost=" + join(names) + "\nport=" + (one ? ports.front() : join(ports)) +
            "\ndbname=" + spec.database + "\nuser=" + spec.owner +
            "\ntarget_session_attrs=" + std::string(session) +
-           // libpq waits for a silent host as long as TCP does, two minutes, before it dials the
-           // next.
-           "\nconnect_timeout=3\n";
+           "\nconnect_timeout=" + std::to_string(kConnectTimeoutSeconds) + "\n";
 }
 
 // The Service of a slave that is out leads to another one, so its position keeps its usual weight:
@@ -74,15 +72,18 @@ int weight_now(const RoutingSpec& routing, const Routes& routes, int position) {
     return routing.weight_of(position);
 }
 
-// Of each position, so that the heaviest has `top`. A small weight is not no weight.
+// Of each position and, last, of the master, so that the heaviest has `top`. A small weight is not
+// no weight.
 std::vector<int> shares(const ClusterSpec& spec, const Routes& routes, int top) {
-    int heaviest = 1;
+    int heaviest = std::max(1, spec.routing.master_weight());
     for (int n = 1; n <= spec.slaves; ++n) heaviest = std::max(heaviest, spec.routing.weight_of(n));
+    const auto share = [&](int weight) {
+        return std::max(weight > 0 ? 1 : 0, weight * top / heaviest);
+    };
     std::vector<int> out;
-    for (int n = 1; n <= spec.slaves; ++n) {
-        const int weight = weight_now(spec.routing, routes, n);
-        out.push_back(std::max(weight > 0 ? 1 : 0, weight * top / heaviest));
-    }
+    for (int n = 1; n <= spec.slaves; ++n)
+        out.push_back(share(weight_now(spec.routing, routes, n)));
+    out.push_back(share(spec.routing.master_weight()));
     return out;
 }
 
@@ -94,6 +95,8 @@ std::string pooled_hosts(const Cluster& cluster, const Routes& routes) {
     for (int n = 1; n <= cluster.spec.slaves; ++n)
         slaves.push_back({service_host(key, slave_service(key.name, n)),
                           weight_now(cluster.spec.routing, routes, n)});
+    slaves.push_back(
+        {service_host(key, master_service(key.name)), cluster.spec.routing.master_weight()});
     const auto hosts = hosts_in_turn(slaves);
     if (hosts.empty() || cluster.spec.routing.strategy == Strategy::Random)
         return service_host(key, slaves_service(key.name));
@@ -127,7 +130,8 @@ std::vector<std::string> hosts_for_reads(const Cluster& cluster, const Routes& r
     std::vector<std::string> out;
     for (const SlaveRoute& slave : routes.slaves)
         if (takes_reads(slave)) out.push_back(dialled(cluster, slave));
-    if (routes.master && cluster.spec.routing.fallback_to_master)
+    const auto& routing = cluster.spec.routing;
+    if (routes.master && (routing.fallback_to_master || routing.master_weight() > 0))
         out.push_back(dialled(cluster, *routes.master));
     if (out.empty()) out.push_back(service_host(cluster.key, slaves_service(cluster.key.name)));
     return out;
@@ -170,14 +174,15 @@ std::string haproxy_cfg(const Cluster& cluster, const Routes& routes) {
         key.name + "_master\n    bind :5000\n    server master " + master + "\n\nlisten " +
         key.name + "_replica\n    bind :5001\n    balance " +
         std::string(balance(spec.routing.strategy)) + "\n";
-    int position = 0;
-    for (const int share : shares(spec, routes, kMaxHaproxyWeight)) {
-        ++position;
-        out += "    server " + position_name(position) + " " +
-               service_host(key, slave_service(key.name, position)) + port + " weight " +
-               std::to_string(share) + "\n";
-    }
-    if (spec.routing.fallback_to_master) out += "    server master " + master + " backup\n";
+    const auto weights = shares(spec, routes, kMaxHaproxyWeight);
+    for (int n = 1; n <= spec.slaves; ++n)
+        out += "    server " + position_name(n) + " " +
+               service_host(key, slave_service(key.name, n)) + port + " weight " +
+               std::to_string(weights[static_cast<std::size_t>(n - 1)]) + "\n";
+    if (weights.back() > 0)
+        out += "    server master " + master + " weight " + std::to_string(weights.back()) + "\n";
+    else if (spec.routing.fallback_to_master)
+        out += "    server master " + master + " backup\n";
     return out;
 }
 

@@ -51,6 +51,8 @@ std::string credentials(const UriParts& parts) {
     return percent_encode(parts.user) + ":" + percent_encode(parts.password) + "@";
 }
 
+// Without connect_timeout: asyncpg takes these too, and hands a term that it does not know to the
+// server, which refuses it.
 std::string libpq_uri(const UriParts& parts) {
     std::vector<std::string> terms;
     if (parts.session != Session::Any) terms.push_back(session_term(parts.session));
@@ -78,8 +80,10 @@ std::string jdbc_uri(const UriParts& parts) {
                                       "password=" + percent_encode(parts.password)};
     if (parts.session != Session::Any)
         terms.push_back("targetServerType=" + std::string(jdbc_server_type(parts.session)));
-    if (parts.session == Session::PreferStandby || parts.session == Session::Standby)
-        terms.push_back("loadBalanceHosts=true");
+    if (parts.hosts.size() > 1) {
+        if (parts.session != Session::ReadWrite) terms.push_back("loadBalanceHosts=true");
+        terms.push_back("connectTimeout=" + std::to_string(kConnectTimeoutSeconds));
+    }
     return "jdbc:postgresql://" + host_list(parts) + "/" + percent_encode(parts.database) +
            query(terms);
 }
@@ -87,6 +91,7 @@ std::string jdbc_uri(const UriParts& parts) {
 }  // namespace
 
 Session read_session(const RoutingSpec& routing) {
+    if (routing.master_weight() > 0) return Session::Any;
     return routing.fallback_to_master ? Session::PreferStandby : Session::Standby;
 }
 

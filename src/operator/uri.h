@@ -17,7 +17,10 @@ inline constexpr std::string_view kLibpqScheme = "postgresql";
 inline constexpr std::string_view kAsyncpgScheme = "postgresql+asyncpg";
 inline constexpr std::string_view kJdbcScheme = "jdbc:postgresql";
 
-// Which of several hosts to take. Any: a Service has chosen already.
+// For each of several hosts. libpq knows no fraction, and takes 1 for 2.
+inline constexpr int kConnectTimeoutSeconds = 3;
+
+// Which of several hosts to take. Any: whichever; or a Service has chosen already.
 enum class Session { Any, ReadWrite, PreferStandby, Standby };
 
 // For reads: the master too only where the spec says so.

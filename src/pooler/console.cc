@@ -99,15 +99,19 @@ Result<Pools> PgBouncerConsole::pools() {
         f.longest_wait = std::max(
             f.longest_wait, number(*pools, i, "maxwait") + number(*pools, i, "maxwait_us") / 1e6);
     }
+    return out;
+}
+
+Status PgBouncerConsole::add_totals(Pools& pools) {
     const auto stats = ask("SHOW STATS_TOTALS", kPatience);
     if (!stats) return stats.error();
     for (int i = 0; i < stats->count(); ++i) {
-        const auto found = out.find(text(*stats, i, "database"));
-        if (found == out.end()) continue;
+        const auto found = pools.find(text(*stats, i, "database"));
+        if (found == pools.end()) continue;
         found->second.transactions = count(*stats, i, "xact_count");
         found->second.queries = count(*stats, i, "query_count");
     }
-    return out;
+    return {};
 }
 
 Result<ServerPools> PgBouncerConsole::servers(int pool_size) {

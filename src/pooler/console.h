@@ -35,7 +35,8 @@ class Console {
     virtual Status pause(const std::string& database) = 0;
     virtual Status resume(const std::string& database) = 0;
     virtual Result<std::vector<std::string>> paused() = 0;
-    virtual Result<Pools> pools() = 0;
+    virtual Result<Pools> pools() = 0;  // but for their totals
+    virtual Status add_totals(Pools& pools) = 0;
     // `pool_size` is what each database's pool may have.
     virtual Result<ServerPools> servers(int pool_size) = 0;
     // Takes no new clients, and ends when the last one went.
@@ -51,6 +52,7 @@ class PgBouncerConsole final : public Console {
     Status resume(const std::string& database) override;
     Result<std::vector<std::string>> paused() override;
     Result<Pools> pools() override;
+    Status add_totals(Pools& pools) override;
     Result<ServerPools> servers(int pool_size) override;
     Status shut_down() override;
 

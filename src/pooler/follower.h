@@ -39,10 +39,7 @@ class Follower {
     // Does what is due; says when to be called again at the latest.
     TimePoint step();
 
-    // It has been told where the master is.
-    bool configured() const { return !ini_.empty(); }
     bool holding() const { return holding_since_.has_value(); }
-    const std::optional<Routes>& routes() const { return routes_; }
 
   private:
     bool hold_wanted() const;

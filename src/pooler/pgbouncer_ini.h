@@ -1,10 +1,13 @@
 // pgbouncer.ini from the routes: who is behind which database. Pure; any thread.
 //
 // Addresses, not Services: kube-proxy would follow a change up to a second later. Every instance
-// has a certificate of the cluster's own CA, which is what the pooler verifies.
+// has a certificate of the cluster's own CA, which is what the pooler verifies. Databases that run
+// elsewhere have the CA of spec.external, and are dialled by name where the name is verified.
 #pragma once
 
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "model/routes.h"
@@ -14,7 +17,7 @@ namespace matriarch::pooler {
 // Where this pooler runs and what it serves.
 struct Place {
     std::string database;                              // of the application
-    std::string secret_dir = "/etc/matriarch/pooler";  // tls.crt, tls.key, ca.crt, userlist.txt
+    std::string secret_dir = "/etc/matriarch/pooler";  // see provision_pooler_secret
     std::string run_dir = "/run/matriarch";            // pgbouncer.ini and the socket
     std::string listen = "*";
     int port = 6432;
@@ -24,6 +27,9 @@ struct Place {
     std::vector<std::string> writing() const;
     std::string reading() const;
 };
+
+// The value of `name` in a section `[pgbouncer]`.
+std::optional<std::string> setting_in(const std::string& settings, std::string_view name);
 
 // `settings` is the section that the operator wrote; routes.master must be there.
 std::string pgbouncer_ini(const Place& place, const std::string& settings, const Routes& routes);

@@ -2,6 +2,8 @@
 
 #include <cstdlib>
 
+#include "pooler/pgbouncer_ini.h"
+
 namespace matriarch::pooler {
 namespace {
 
@@ -76,9 +78,8 @@ void PoolMetrics::collect(std::vector<Sample>& out) const {
 
 int pool_size_in(const std::string& settings) {
     constexpr int kDefault = 20;
-    const auto at = settings.find("\ndefault_pool_size = ");
-    return at == std::string::npos ? kDefault
-                                   : std::atoi(settings.c_str() + settings.find('=', at) + 1);
+    const auto size = setting_in(settings, "default_pool_size");
+    return size ? std::atoi(size->c_str()) : kDefault;
 }
 
 }  // namespace matriarch::pooler

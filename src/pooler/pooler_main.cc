@@ -1,27 +1,16 @@
 // matriarch-pooler: flags and environment; everything else is in run.h.
-#include <CLI/CLI.hpp>
-
-#include "agent/install.h"
+#include "agent/command_line.h"
 #include "kube/cpprest_transport.h"
 #include "pooler/run.h"
-#include "telemetry/log.h"
 
 int main(int argc, char** argv) {
     using namespace matriarch;
     kube::prepare_process();
     CLI::App app("Runs one PgBouncer of a Matriarch cluster and keeps it at the cluster's routes.");
     app.require_subcommand(1);
-    std::string format = "json", level = "info";
-    app.add_option("--log-format", format, "json or console")->envname("MATRIARCH_LOG_FORMAT");
-    app.add_option("--log-level", level, "debug, info, warn or error")
-        ->envname("MATRIARCH_LOG_LEVEL");
+    const agent::LogFlags logging(app);
 
-    auto* install = app.add_subcommand("install", "Copies this program and its libraries into DIR");
-    std::string directory;
-    int uid = 999, gid = 999;
-    install->add_option("DIR", directory, "where to")->required();
-    install->add_option("--uid", uid, "user id of the PgBouncer container");
-    install->add_option("--gid", gid, "group id of the PgBouncer container");
+    const agent::InstallCommand install(app, "pooler", "PgBouncer");
 
     auto* run = app.add_subcommand("run", "Runs PgBouncer");
     pooler::RunOptions o;
@@ -42,18 +31,9 @@ int main(int argc, char** argv) {
         ->envname("MATRIARCH_GRACE_SECONDS");
     CLI11_PARSE(app, argc, argv);
 
-    telemetry::log::Options logging;
-    const auto parsed_format = telemetry::log::parse_format(format);
-    const auto parsed_level = telemetry::log::parse_level(level);
-    if (parsed_format) logging.format = *parsed_format;
-    if (parsed_level) logging.level = *parsed_level;
-    telemetry::log::configure(std::move(logging));
+    logging.apply();
 
-    if (*install) {
-        const auto done = agent::install(directory, uid, gid);
-        if (!done) telemetry::log::error("can't install the pooler", done.error());
-        return done ? 0 : 1;
-    }
+    if (install) return install.run();
     o.grace = std::chrono::seconds(grace);
     return pooler::run(o);
 }

@@ -184,7 +184,7 @@ class Process {
         if (child_ == 0) return;
         auto pools = console_.pools();
         auto servers = console_.servers(pool_size_);
-        if (!pools || !servers) return;
+        if (!pools || !servers || !console_.add_totals(*pools)) return;
         answered_ = clock_.now().time_since_epoch().count();
         metrics_.note(std::move(*pools), std::move(*servers), pool_size_, follower_.holding());
     }

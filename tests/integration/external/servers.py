@@ -38,14 +38,17 @@ def must(*command):
 
 
 class Server:
-    def __init__(self, folder, name):
-        self.name, self.port = name, free_port()
+    inside = ()  # a command that runs others in another network
+    host, listen = "127.0.0.1", "*"
+
+    def __init__(self, folder, name, port=None):
+        self.name, self.port = name, port or free_port()
         self.data = pathlib.Path(folder) / name
         self.log = pathlib.Path(folder) / f"{name}.log"
 
     def configure(self):
         with open(self.data / "postgresql.auto.conf", "a", encoding="utf-8") as conf:
-            conf.write(f"port={self.port}\nlisten_addresses='*'\nunix_socket_directories=''\nfsync=off\n"
+            conf.write(f"port={self.port}\nlisten_addresses='{self.listen}'\nunix_socket_directories=''\nfsync=off\n"
                        "shared_buffers=16MB\nmax_connections=30\nwal_keep_size=128MB\n")
         (self.data / "pg_hba.conf").write_text("host all all all scram-sha-256\nhost replication all all trust\n")
 
@@ -64,22 +67,22 @@ class Server:
 
     def clone(self, master):
         """A slave of it."""
-        must(*AS, BIN / "pg_basebackup", "-D", self.data, "-R", "-X", "stream", "-c", "fast",
-             "-d", f"host=127.0.0.1 port={master.port} user=admin")
+        must(*self.inside, *AS, BIN / "pg_basebackup", "-D", self.data, "-R", "-X", "stream", "-c", "fast",
+             "-d", f"host={master.host} port={master.port} user=admin")
         self.configure()
         self.start()
         return self
 
     def start(self):
-        must(*AS, BIN / "pg_ctl", "-D", self.data, "-l", self.log, "-w", "-t", "30", "start")
+        must(*self.inside, *AS, BIN / "pg_ctl", "-D", self.data, "-l", self.log, "-w", "-t", "30", "start")
         return self
 
     def stop(self, mode="immediate"):
         with contextlib.suppress(AssertionError):
-            must(*AS, BIN / "pg_ctl", "-D", self.data, "-w", "-m", mode, "stop")
+            must(*self.inside, *AS, BIN / "pg_ctl", "-D", self.data, "-w", "-m", mode, "stop")
 
     def sql(self, statement, database="postgres", user="admin"):
-        connection = psycopg2.connect(host="127.0.0.1", port=self.port, user=user, password=PASSWORD, dbname=database,
+        connection = psycopg2.connect(host=self.host, port=self.port, user=user, password=PASSWORD, dbname=database,
                                       connect_timeout=5)
         with contextlib.closing(connection):
             connection.autocommit = True
@@ -105,7 +108,7 @@ class Server:
             os.kill(one, signal.SIGCONT)
 
     def follow(self, master):
-        self.sql(f"alter system set primary_conninfo = 'host=127.0.0.1 port={master.port} user=admin'")
+        self.sql(f"alter system set primary_conninfo = 'host={master.host} port={master.port} user=admin'")
         self.sql("select pg_reload_conf()")
 
     def promote(self):

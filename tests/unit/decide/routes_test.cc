@@ -221,6 +221,24 @@ TEST_F(RoutesTest, GivenNoHealthySlave_WhenFallbackIsOff_ThenReadsGoNowhereAndTh
     EXPECT_TRUE(finding(s.plan(), "Ready")->holds) << "writes are as well as ever";
 }
 
+TEST_F(RoutesTest, GivenAWeightOfTheMaster_WhenSlavesAreFitOrNot_ThenItTakesReadsBesideThem) {
+    auto& routing = s.seen.spec.routing;
+    routing.weights = {{"master", 50}};
+    routing.fallback_to_master = false;
+    s.publish();
+    EXPECT_EQ(s.seen.published->reads.master_weight, 50);
+    EXPECT_THAT(
+        read_addresses(*s.seen.published, routing),
+        ElementsAre(RouteAddress{"10.0.0.2"}, RouteAddress{"10.0.0.3"}, RouteAddress{"10.0.0.1"}));
+    EXPECT_THAT(position_addresses(*s.seen.published, 1, routing),
+                ElementsAre(RouteAddress{"10.0.0.2"}));
+    EXPECT_EQ(reads(), "+ToAllSlaves: reads go to 2 of 2 slaves and to the master");
+    s.at(2).reachable = s.at(3).reachable = false;
+    s.publish();
+    EXPECT_THAT(read_addresses(*s.seen.published, routing), ElementsAre(RouteAddress{"10.0.0.1"}));
+    EXPECT_THAT(reads(), HasSubstr("-NoSlaveFit: reads go to the master: "));
+}
+
 TEST_F(RoutesTest, GivenNoMasterForLong_WhenSlavesStandStill_ThenThoseThatWereReadyServeReads) {
     lag(3, 60000);
     s.publish();

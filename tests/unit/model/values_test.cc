@@ -86,7 +86,7 @@ TEST(Spec, GivenSettingsThatContradict_WhenParsed_ThenFieldAndLimitAreNamed) {
 TEST(Spec, GivenRoutingThatMakesNoSense_WhenParsed_ThenItIsLeftOutAndSaid) {
     const auto spec = parse_spec(nlohmann::json::parse(R"({"slaves": 2, "routing": {
         "maxLagMs": 0, "holdSeconds": -1, "strategy": "fastest", "fallbackToMaster": false,
-        "weights": {"slave1": 10, "slave2": -5, "slave3": 7, "master": 1}}})"));
+        "weights": {"slave1": 10, "slave2": -5, "slave3": 7, "leader": 1}}})"));
     ASSERT_TRUE(spec.ok()) << "a failover must not wait for it";
     const RoutingSpec& routing = spec->routing;
     EXPECT_EQ(routing.max_lag, RoutingSpec().max_lag);
@@ -103,7 +103,7 @@ TEST(Spec, GivenRoutingThatMakesNoSense_WhenParsed_ThenItIsLeftOutAndSaid) {
             "spec.routing.holdSeconds must not be below 0: 10 counts until it is mended",
             "spec.routing.strategy is \"fastest\", which is none of round_robin, random and "
             "least_connections: round_robin counts until it is",
-            "spec.routing.weights.master names no slave, as spec.slaves is 2: remove that weight, "
+            "spec.routing.weights.leader names no slave, as spec.slaves is 2: remove that weight, "
             "or raise spec.slaves",
             "spec.routing.weights.slave2 must not be below 0: set 0 or more",
             "spec.routing.weights.slave3 names no slave, as spec.slaves is 2: remove that weight, "

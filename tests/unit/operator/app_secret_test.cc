@@ -36,7 +36,8 @@ TEST(Uri, GivenSeveralHosts_WhenUrisAreMade_ThenEachSchemeSaysItItsOwnWay) {
         make_uri(kAsyncpgScheme, parts),
         "postgresql+asyncpg://u:p@/d?host=a:5432&host=b:5432&target_session_attrs=read-write");
     EXPECT_EQ(make_uri(kJdbcScheme, parts),
-              "jdbc:postgresql://a:5432,b:5432/d?user=u&password=p&targetServerType=primary");
+              "jdbc:postgresql://a:5432,b:5432/d?user=u&password=p&targetServerType=primary"
+              "&connectTimeout=3");
     parts.session = Session::PreferStandby;
     EXPECT_EQ(make_uri(kLibpqScheme, parts),
               "postgresql://u:p@a:5432,b:5432/d?target_session_attrs=prefer-standby");
@@ -45,14 +46,21 @@ TEST(Uri, GivenSeveralHosts_WhenUrisAreMade_ThenEachSchemeSaysItItsOwnWay) {
               "postgresql://u:p@a:5432,b:5432/d?target_session_attrs=standby");
     EXPECT_EQ(make_uri(kJdbcScheme, parts),
               "jdbc:postgresql://a:5432,b:5432/d?user=u&password=p&targetServerType=secondary"
-              "&loadBalanceHosts=true");
+              "&loadBalanceHosts=true&connectTimeout=3");
+    parts.session = Session::Any;
+    EXPECT_EQ(make_uri(kLibpqScheme, parts), "postgresql://u:p@a:5432,b:5432/d");
+    EXPECT_EQ(make_uri(kJdbcScheme, parts),
+              "jdbc:postgresql://a:5432,b:5432/d?user=u&password=p"
+              "&loadBalanceHosts=true&connectTimeout=3");
 }
 
-TEST(Uri, GivenReadsThatMayNotReachTheMaster_WhenAsked_ThenStandbysOnly) {
+TEST(Uri, GivenWhoMayTakeReads_WhenAsked_ThenTheSessionIsOfThose) {
     RoutingSpec routing;
     EXPECT_EQ(read_session(routing), Session::PreferStandby);
     routing.fallback_to_master = false;
     EXPECT_EQ(read_session(routing), Session::Standby);
+    routing.weights["master"] = 1;
+    EXPECT_EQ(read_session(routing), Session::Any);
 }
 
 TEST(AppSecret, GivenNoSecret_WhenMade_ThenItHasAPasswordAndUrisOfAllInstances) {

@@ -61,6 +61,18 @@ TEST(PoolerSettings, GivenParametersOfAUser_WhenWritten_ThenTheyWinOverOurDefaul
     EXPECT_THAT(settings, HasSubstr("pool_mode = transaction\n"));
 }
 
+TEST(PoolerSettings, GivenDatabasesElsewhere_WhenWritten_ThenTheirTlsCountsAndNothingIsLookedUp) {
+    Cluster cluster = pooled_cluster();
+    EXPECT_THAT(pooler_settings(cluster), HasSubstr("auth_user = matriarch_pooler\n"));
+    EXPECT_THAT(pooler_settings(cluster), HasSubstr("server_tls_sslmode = verify-ca\n"));
+    ExternalEndpoint endpoint;
+    endpoint.ssl_mode = SslMode::VerifyFull;
+    cluster.spec.external = ExternalSpec{false, {endpoint}};
+    EXPECT_THAT(pooler_settings(cluster), HasSubstr("server_tls_sslmode = verify-full\n"));
+    EXPECT_THAT(pooler_settings(cluster), Not(HasSubstr("auth_query")));
+    EXPECT_THAT(pooler_settings(cluster), Not(HasSubstr("auth_user")));
+}
+
 TEST(PoolerSettings, GivenNoPooler_WhenRoutesAreWritten_ThenThereAreNone) {
     EXPECT_FALSE(routing_data(orders_cluster(), orders_routes()).contains("pooler.ini"));
     EXPECT_TRUE(routing_data(pooled_cluster(), orders_routes()).contains("pooler.ini"));

@@ -223,6 +223,42 @@ TEST(ProvisionAppSecret, GivenASecretWithAPassword_WhenTheMasterChanges_ThenItIs
     EXPECT_EQ((*changed.writes[0].body)["data"]["password"], net::base64_encode(password));
 }
 
+TEST(ProvisionPoolerSecret, GivenOurOwnDatabases_WhenPlanned_ThenPoolersHaveAPasswordOfTheirOwn) {
+    FixedClock clock;
+    CountingRandom random;
+    HeldObjects held;
+    const StringMap ca = ensure_ca({"shop", "orders"}, {}, clock, random).value();
+    const auto plan = [&] {
+        return provision_pooler_secret(orders_cluster(), ca, {}, held, clock, random);
+    };
+    execute(plan(), held);
+    const StringMap data = held.secret("orders-pooler")->data;
+    EXPECT_EQ(data.at("userlist.txt"), "\"matriarch_pooler\" \"" + data.at("password") + "\"\n");
+    EXPECT_EQ(data.at("server-ca.crt"), ca.at("ca.crt"));
+    EXPECT_TRUE(plan().writes.empty());
+}
+
+TEST(ProvisionPoolerSecret, GivenDatabasesElsewhere_WhenPlanned_ThenPoolersLogInAsTheirUser) {
+    FixedClock clock;
+    CountingRandom random;
+    HeldObjects held;
+    const StringMap ca = ensure_ca({"shop", "orders"}, {}, clock, random).value();
+    ExternalLogin login{"app", "a \"b\"", "THEIR CA"};
+    const auto plan = [&] {
+        return provision_pooler_secret(orders_cluster(), ca, login, held, clock, random);
+    };
+    execute(plan(), held);
+    const StringMap data = held.secret("orders-pooler")->data;
+    EXPECT_EQ(data.at("userlist.txt"), "\"app\" \"a \"\"b\"\"\"\n");
+    EXPECT_EQ(data.at("server-ca.crt"), "THEIR CA");
+    EXPECT_EQ(data.at("ca.crt"), ca.at("ca.crt")) << "of the certificate that clients see";
+    EXPECT_FALSE(data.contains("verifier"));
+    login.ca_pem.clear();
+    EXPECT_EQ(plan().writes.size(), 1u);
+    execute(plan(), held);
+    EXPECT_EQ(held.secret("orders-pooler")->data.at("server-ca.crt"), ca.at("ca.crt"));
+}
+
 TEST(ProvisionRoutes, GivenPublishedRoutes_WhenOnlyLagMoved_ThenOnlyTheConfigMapIsWritten) {
     HeldObjects held;
     Routes routes = orders_routes();

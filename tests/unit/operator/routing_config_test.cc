@@ -113,6 +113,15 @@ TEST(EnvKeys, GivenWeights_WhenWrittenAsFractions_ThenTheyAddUpToOne) {
     EXPECT_EQ(weight_fractions(routing, 2), "0.5000,0.5000");
 }
 
+TEST(EnvKeys, GivenAWeightOfTheMaster_WhenReadUrlsAreMade_ThenItIsTheLast) {
+    Cluster cluster = orders_cluster(1);
+    cluster.spec.routing.weights = {{"master", 100}, {"slave1", 300}};
+    EXPECT_EQ(weight_fractions(cluster.spec.routing, 1), "0.7500,0.2500");
+    EXPECT_EQ(secret_env(cluster.key, cluster.spec, "pw").at("READ_REPLICA_URLS"),
+              "postgresql://app:pw@orders-slave1.shop.svc:5432/app,"
+              "postgresql://app:pw@orders-master.shop.svc:5432/app");
+}
+
 TEST(RoutingConfig, GivenAllFormats_WhenTheConfigMapIsMade_ThenItIsStampedAndHoldsNoPassword) {
     const Cluster cluster = orders_cluster();
     const Json object = routing_config_map_object(cluster, orders_routes());
@@ -194,6 +203,10 @@ TEST(Haproxy, GivenWeights_WhenWritten_ThenTheyFitHaproxysRangeAndTheMasterIsThe
     EXPECT_NE(config.find("server master orders-master.shop.svc:5432 backup\n"), std::string::npos);
     cluster.spec.routing.fallback_to_master = false;
     EXPECT_EQ(haproxy_cfg(cluster, {}).find("backup"), std::string::npos);
+    cluster.spec.routing.weights["master"] = 500;
+    EXPECT_NE(
+        haproxy_cfg(cluster, {}).find("server master orders-master.shop.svc:5432 weight 128\n"),
+        std::string::npos);
 }
 
 TEST(Haproxy, GivenASlaveThatLags_WhenWritten_ThenItsWeightIsTheOneOfNow) {
@@ -253,6 +266,9 @@ TEST(PgBouncer, GivenWeightsAndStrategies_WhenWritten_ThenItsListOfHostsSaysThem
     cluster.spec.routing.weights = {{"slave1", 0}};
     routes.slaves[0].weight = 0;
     EXPECT_EQ(hosts(), "slave2") << "never slave1";
+    cluster.spec.routing.weights["master"] = 25;
+    EXPECT_EQ(hosts(), "slave2,master,slave2");
+    cluster.spec.routing.weights.clear();
     cluster.spec.slaves = 0;
     EXPECT_EQ(hosts(), "slaves");
 }

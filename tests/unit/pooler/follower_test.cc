@@ -47,6 +47,7 @@ class FakeConsole final : public Console {
         return paused_now;
     }
     Result<Pools> pools() override { return in_use; }
+    Status add_totals(Pools&) override { return {}; }
     Result<ServerPools> servers(int) override { return ServerPools(); }
     Status shut_down() override { return answer(); }
 
@@ -114,6 +115,39 @@ TEST_F(FollowerTest, GivenRoutes_WhenSeen_ThenPgBouncerLeadsThere) {
     EXPECT_THAT(console.done, IsEmpty());
     follower.step();
     EXPECT_EQ(console.reloads, 1) << "nothing changed";
+}
+
+TEST_F(FollowerTest, GivenAWeightOfTheMaster_WhenSeen_ThenItTakesSoManyReads) {
+    Routes r = routes(1, 1);
+    r.reads.master_weight = 50;
+    follow(r);
+    EXPECT_THAT(ini, HasSubstr("app_replica = host=10.0.0.9,10.0.0.1,10.0.0.9 port=5432 "));
+    r.slaves[0].state = RouteState::Down;
+    r.reads.fallback_to_master = false;
+    ++r.sequence;
+    follow(r);
+    EXPECT_THAT(ini, HasSubstr("app_replica = host=10.0.0.1 port=5432 "));
+}
+
+TEST_F(FollowerTest, GivenHowServersAreVerified_WhenSeen_ThenByNameOnlyThoseWhoseNameCounts) {
+    Routes r = routes(1, 1);
+    r.master->host = "db-a.example";
+    r.slaves[0].host = "db-b.example";
+    follow(r);
+    EXPECT_THAT(ini, HasSubstr("server_tls_sslmode = verify-ca\n")) << "unless it is said";
+    EXPECT_THAT(ini, HasSubstr("server_tls_ca_file = /etc/matriarch/pooler/server-ca.crt\n"));
+    ++r.sequence;
+    EXPECT_TRUE(follower.see(r, std::string(kSettings) + "server_tls_sslmode = verify-full\n"));
+    follower.step();
+    EXPECT_THAT(ini, HasSubstr("app = host=db-a.example port=5432 "));
+    EXPECT_THAT(ini, HasSubstr("app_replica = host=db-b.example port=5432 "));
+}
+
+TEST(SettingIn, GivenASection_WhenAskedForASetting_ThenItIsThatOneOrNone) {
+    const std::string section = "[pgbouncer]\npool_size_x = 1\ndefault_pool_size = 25\n";
+    EXPECT_EQ(setting_in(section, "default_pool_size"), "25");
+    EXPECT_EQ(setting_in(section, "pool_size"), std::nullopt);
+    EXPECT_EQ(setting_in("", "x"), std::nullopt);
 }
 
 TEST_F(FollowerTest, GivenAnOlderAnswer_WhenSeen_ThenItIsNotFollowed_INV4) {
