@@ -111,6 +111,11 @@ class Chooser {
     MasterChoice nobody(const EndpointSight* master) {
         const std::string rivals = rivals_text();
         const std::string& name = out_.memory.master.value;
+        if (name.empty() && !rivals.empty()) {
+            out_.one_master = {kType, false, "Settling",
+                               "an endpoint is master once it has accepted writes for a moment"};
+            return out_;
+        }
         std::string why =
             name.empty()        ? "no endpoint accepts writes"
             : master == nullptr ? name + " is no endpoint any more, and no other one has taken over"

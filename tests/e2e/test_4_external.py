@@ -9,6 +9,7 @@ import pytest
 from cluster import Cluster
 from install import PGBOUNCER
 from kube import wait_for
+from load import Load
 from writer import Writer
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "integration" / "external"))
@@ -89,16 +90,22 @@ def test_services_and_poolers_lead_to_who_is_what(topology, lab):
     assert refused.returncode != 0
 
 
-def test_the_master_takes_reads_where_it_has_a_weight(topology, lab):
-    def who_reads(service, port, database):
-        return {psql(lab, host(topology, service), port, database, "select pg_is_in_recovery()") for _ in range(6)}
+def test_the_master_takes_reads_where_it_has_a_weight(topology, servers, lab):
+    def who_reads():
+        return {psql(lab, host(topology, "slaves"), PORT, DATABASE, "select pg_is_in_recovery()") for _ in range(6)}
+
+    def pooled_readers():
+        return [int(one.sql("select count(*) from pg_stat_activity where application_name = 'pgbench'")) for one in servers]
 
     topology.patch({"routing": {"weights": {"master": 100}}})
-    wait_for("reads at both, by the pooler", lambda: who_reads("pooler", 6432, DATABASE + "_replica") == {"t", "f"}, 30)
-    wait_for("reads at both, by the Service", lambda: who_reads("slaves", PORT, DATABASE) == {"t", "f"}, 30)
+    wait_for("reads at both, by the Service", lambda: who_reads() == {"t", "f"}, 30)
+    with Load(lab, topology, host(topology, "pooler"), 6432, DATABASE + "_replica", 8, 10, "select 1;\n",
+              protocol="prepared") as load:
+        load.wait_busy()
+        wait_for("reads at both, by the pooler", lambda: min(pooled_readers()) > 1, 5, state=pooled_readers)
+        assert load.end()[0] == []
     topology.patch({"routing": {"weights": None}})
-    wait_for("reads at the slave", lambda: who_reads("slaves", PORT, DATABASE) == {"t"} ==
-             who_reads("pooler", 6432, DATABASE + "_replica"), 30)
+    wait_for("reads at the slave", lambda: who_reads() == {"t"}, 30)
 
 
 def test_when_another_one_is_promoted_all_ways_follow(topology, servers, kube, image, figures):

@@ -49,6 +49,7 @@ TEST_F(ExternalTest, GivenAStart_WhenOneAcceptsWritesForAMoment_ThenItIsTheMaste
     const auto first = look();
     EXPECT_TRUE(first.memory.master.empty());
     EXPECT_EQ(first.wait, policy.settle);
+    EXPECT_EQ(first.one_master.reason, "Settling");
     const auto then = look_for(policy.settle);
     EXPECT_EQ(then.memory.master, a);
     EXPECT_TRUE(then.serves);
