@@ -78,7 +78,7 @@ class Run:
 
     def newcomer(self):
         """The instance that the next slave will be, without a volume of a former life."""
-        taken = set(self.cluster.instances())
+        taken = set(members_of(self.cluster.status))
         name = next(one for one in (f"{self.cluster.name}-{n}" for n in range(1, 17)) if one not in taken)
         wait_for(f"the pod of {name} to be gone", lambda: self.pod(name) is None, 60)
         for claim in self.kube.list("pvc", self.cluster.namespace):
