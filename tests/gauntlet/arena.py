@@ -91,8 +91,7 @@ class Arena:
         self.bring_to(spec)
 
     def bring_to(self, spec, seconds=120):
-        if spec != self.spec:
-            self.cluster.apply(spec)
+        self.cluster.apply(spec)  # whatever it was: the last case may have changed it
         self.spec = spec
         self.cluster.wait_ready(seconds)
 
