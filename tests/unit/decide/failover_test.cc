@@ -461,6 +461,16 @@ TEST(Switchover, GivenARequest_WhenTheTargetIsFit_ThenTheMasterIsStoppedCleanlyF
     EXPECT_EQ(order_to(plan, 1)->heir, InstanceName("orders-3"));
 }
 
+TEST(Switchover, GivenARequest_WhenTheMasterHasEnded_ThenNoSlaveIsStoppedForAComparison) {
+    Scene s = Scene::healthy();
+    s.seen.spec.failover.target = "slave2";
+    s.seen.spec.failover.request_id = "r1";
+    s.postmaster_died(1);
+    const Plan plan = s.plan();
+    ASSERT_EQ(orders_in(plan), 1u);
+    EXPECT_EQ(order_to(plan, 1)->kind, OrderKind::Fence);
+}
+
 struct HandedOver : testing::Test {
     Scene s = Scene::healthy();
     void SetUp() override {
