@@ -13,7 +13,9 @@ constexpr Duration kCleanStop = seconds(5);         // crash recovery and rescue
 constexpr Duration kRestartStop = seconds(30);      //
 constexpr Duration kCheckpointFirst = seconds(30);  // meanwhile the master serves
 // Once all is on disk. A healthy slave confirms the last record in a few milliseconds; a hung one
-// would hold the postmaster for wal_sender_timeout. What the heir lacks then is rescued.
+// would hold the postmaster for wal_sender_timeout. What the heir lacks then is rescued, what
+// others lack the heir sends them: nobody is waited for once it has all. Without a heir anybody may
+// be it.
 constexpr Duration kConfirmSoon = milliseconds(50), kConfirmLate = seconds(1);
 constexpr Duration kLookAgain = milliseconds(10);
 constexpr Duration kStreamPatience = seconds(3);  // then the upstream is asked why
@@ -132,13 +134,19 @@ class Brain {
         t.wake(limit);
         t.say("waits for PostgreSQL to stop");
         if (!v.shut_down) return t.wake(now_ + kLookAgain);
-        if (v.unconfirmed.empty()) return;
+        // Writers wait for the heir: not also for the postmaster's own end, which takes its time
+        // while they call again and again.
+        if (heir.empty() && v.unconfirmed.empty()) return;
         const auto& waits = v.unconfirmed;
-        const bool enough = heir.empty()
-                                ? !v.confirmed.empty()
-                                : std::find(waits.begin(), waits.end(), heir) == waits.end();
-        const TimePoint cut = *v.shut_down + (enough ? kConfirmSoon : kConfirmLate);
-        if (now_ >= cut) return t.act(Kind::KillAll, "it is shut down but for hung slaves");
+        const bool heir_has_it =
+            !heir.empty() && std::find(waits.begin(), waits.end(), heir) == waits.end();
+        const bool somebody_has_it = heir.empty() && !v.confirmed.empty();
+        const Duration patience = heir_has_it       ? Duration::zero()
+                                  : somebody_has_it ? kConfirmSoon
+                                                    : kConfirmLate;
+        const TimePoint cut = *v.shut_down + patience;
+        if (now_ >= cut)
+            return t.act(Kind::KillAll, "it is shut down, and the rest is not waited for");
         t.wake(std::min(cut, now_ + kLookAgain));
         t.say("waits for the last WAL to reach the slaves");
     }
@@ -305,8 +313,17 @@ class Brain {
         if (!has_mandate()) return;
         if (!v.promoting || now_ >= v.promoting_since + kPromoteAgain)
             t.act(Kind::Promote, "promotes");
+        else
+            tend();
         t.wake(now_ + kPromoteAgain);
         t.say("waits for the end of recovery");
+    }
+
+    // What it lacked when the order was given was on its way: PostgreSQL replays it as it promotes.
+    bool arrived(const Rescue& rescue) const {
+        if (v.rescued || t.runs_job(job_index<RescueJob>())) return false;
+        return v.server->timeline == rescue.timeline &&
+               std::max(v.server->received, v.server->replayed) >= rescue.end;
     }
 
     // Promoted by hand it may lack what it had to fetch first (INV-5).
@@ -324,14 +341,14 @@ class Brain {
             return false;
         }
         const bool reserve = order().reserved > v.server->timeline && !v.reserved;
-        const bool rescue = order().rescue && !v.rescued;
-        if (!reserve && !order().rescue) return true;
+        const bool rescue = order().rescue && !arrived(*order().rescue);
+        if (!reserve && !rescue) return true;
         if (!tend()) return false;
         if (!v.sampled_after_conf || v.server->receiving) {
             t.say("waits for the receiver to stop");
             return false;
         }
-        if (rescue) {
+        if (rescue && !v.rescued) {
             if (v.failures > 0) {
                 t.fail("WAL can't be rescued: " + v.last_failure);
                 return false;
@@ -341,7 +358,7 @@ class Brain {
                 t.begin(RescueJob{*order().rescue, have}, "fetches the WAL that it lacks");
             return false;
         }
-        if (order().rescue && v.server->replayed < *v.rescued) {
+        if (rescue && v.server->replayed < *v.rescued) {
             t.say("replays rescued WAL: " + v.server->replayed.str() + " of " + v.rescued->str());
             return false;
         }
@@ -492,6 +509,8 @@ postgres::ServerConfig wanted_server_config(const LocalView& view, const std::op
             out.primary_slot_name = former.primary_slot_name;
         }
         if (view.rescued && goal->order.rescue) out.restore_command = layout.restore_command;
+        // Not only once it has left recovery: its clients wait for that.
+        out.read_only = !view.promoting;
     }
     return out;
 }

@@ -60,7 +60,8 @@ Verdict end_of_master(const Facts& f, Plan& plan) {
         return Verdict::Decided;
     }
     give(f, plan, *f.master, fence(f, *f.master, false), "its PostgreSQL ended");
-    receivers_are_down(f, plan);
+    // Nobody's position is compared where the one is named that has, or gets, all.
+    if (!change_requested(f)) receivers_are_down(f, plan);
     return Verdict::Decided;
 }
 

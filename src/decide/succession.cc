@@ -24,17 +24,21 @@ std::optional<Bytes> loss_of(const Facts& f, const Candidate& winner) {
     return winner.lacking;
 }
 
-// The slave that a user asked for stands still and has all that the old master ever had: nobody
-// else's position matters, so that a hung slave holds up no switchover.
-bool target_has_all(const Facts& f, ProofKind proof) {
+// The slave that a user asked for has all that the old master ever had, or will have fetched it
+// from the old master's agent before it is promoted. No more can come, so it need not stand still
+// first, and nobody else's position matters: a hung slave holds up no switchover.
+bool target_gets_all(const Facts& f, ProofKind proof) {
     if (proof != ProofKind::ConfirmedFence || !change_requested(f) || f.master == nullptr)
         return false;
     const auto* target = resolve(f, f.seen.spec.failover.target);
-    if (target == nullptr || target == f.master || !may_take_over(f, *target)) return false;
+    std::string refusal;
+    if (target == nullptr || target == f.master || !may_take_over(f, *target) ||
+        !consider(f, *target, proof, refusal))
+        return false;
     const Report& old = *f.master->report;
-    return done(*target, halt(f, *target)) && !target->report->receiving &&
-           old.timeline == f.record->timeline && old.end_of_wal.known() &&
-           target->report->position() >= old.end_of_wal;
+    if (old.timeline != f.record->timeline || !old.end_of_wal.known()) return false;
+    const bool serves_wal = f.fresh(*f.master) && !old.standby;
+    return serves_wal || target->report->position() >= old.end_of_wal;
 }
 
 // Its agent still looks for the end of the WAL: until that is known, a slave that lacks something
@@ -183,8 +187,8 @@ AuthorityRecord succeed(const Facts& f, const Candidate& winner, ProofKind proof
 // A proof stands: choose and record the next master.
 Verdict choose(const Facts& f, Plan& plan, ProofKind proof) {
     if (count_as_served(f, plan)) return Verdict::Decided;
-    const bool still = receivers_are_down(f, plan) || target_has_all(f, proof);
-    if (!still || old_master_is_awaited(f, proof)) return Verdict::Decided;
+    const bool comparable = target_gets_all(f, proof) || receivers_are_down(f, plan);
+    if (!comparable || old_master_is_awaited(f, proof)) return Verdict::Decided;
     Ranking ranking = rank(f, proof);
     if (change_requested(f)) {
         std::string refusal = no_such_target(f);

@@ -121,7 +121,10 @@ void WatchMachine::watch_failed(const Error& error, TimePoint now) {
 void WatchMachine::back_off(const Error& error, WatchState then, TimePoint now) {
     const bool healthy_since =
         backoff_ == Duration::zero() || now - last_backoff_ > tuning_.backoff_reset + backoff_;
-    backoff_ = healthy_since ? tuning_.backoff_first : std::min(backoff_ * 2, tuning_.backoff_cap);
+    const bool away = error.kind == ErrorKind::Unavailable || error.kind == ErrorKind::Timeout ||
+                      error.kind == ErrorKind::OutcomeUnknown;
+    const Duration cap = std::min(tuning_.backoff_cap, away ? tuning_.away_cap : Duration::max());
+    backoff_ = healthy_since ? tuning_.backoff_first : std::min(backoff_ * 2, cap);
     last_backoff_ = now;
     // Jitter factor 1: [d, 2d).
     Duration wait =

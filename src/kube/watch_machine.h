@@ -1,10 +1,12 @@
 // WatchMachine: what a list+watch does next, as a state machine without I/O.
 //
-// The rules are client-go's reflector's (tools/cache/reflector.go), with two differences. Every
+// The rules are client-go's reflector's (tools/cache/reflector.go), with three differences. Every
 // list is a quorum read in pages: it can never go back in time and bounds our memory; we are at
 // most two clients, so etcd does not mind. And any broken connection resumes the watch from the
 // last version: only the server's word (410, or an error that watching again can't mend) costs a
-// list. Time and randomness are arguments. Not thread-safe.
+// list. A server that is away is asked every few seconds, however long that lasts: what a failover
+// rests on may not be unread for a minute after the server is back. Time and randomness are
+// arguments. Not thread-safe.
 #pragma once
 
 #include <optional>
@@ -28,6 +30,7 @@ struct WatchTuning {
     // client-go reflector.go L57-67.
     Duration backoff_first = std::chrono::milliseconds(800);
     Duration backoff_cap = std::chrono::seconds(30);
+    Duration away_cap = std::chrono::seconds(2);  // while nobody answers; jitter doubles it
     Duration backoff_reset = std::chrono::minutes(2);
     // The server ends each watch after a random time in this range, so that load spreads.
     std::chrono::seconds timeout_min{300};

@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <exception>
 #include <nlohmann/json.hpp>
@@ -38,7 +39,8 @@ namespace {
 
 constexpr Duration kCalmLook = seconds(1);  // figures moved: look again, not at once
 constexpr Duration kDrain = seconds(10);
-constexpr int kLostLeadership = 3;  // exit code
+constexpr Duration kReadAgain = milliseconds(20);  // whether the caches are read by now
+constexpr int kLostLeadership = 3;                 // exit code
 
 kube::ElectionOptions election_options(const Options& options, Random& random) {
     kube::ElectionOptions out;
@@ -122,10 +124,8 @@ struct Controller::Impl {
             return make_error(ErrorKind::Unavailable, "the election thread is stuck");
         });
         readyz.add("caches", [this]() -> Status {
-            for (const auto& set : caches)
-                if (!set->synced())
-                    return make_error(ErrorKind::Unavailable, "caches are not read yet");
-            return {};
+            if (synced()) return {};
+            return make_error(ErrorKind::Unavailable, "caches are not read yet");
         });
         telemetry::mount_metrics(metrics_router, registry);
         telemetry::mount_health(health_router, healthz);
@@ -136,6 +136,10 @@ struct Controller::Impl {
         kube::EventOptions out;
         out.instance = options.pod_name.empty() ? "matriarch-operator" : options.pod_name;
         return out;
+    }
+
+    bool synced() const {
+        return std::all_of(caches.begin(), caches.end(), [](auto& set) { return set->synced(); });
     }
 
     void news(const ClusterKey& key, bool urgent) {
@@ -236,7 +240,14 @@ struct Controller::Impl {
         std::vector<std::jthread> working;
         for (int i = 0; i < options.max_concurrent; ++i)
             working.emplace_back([&] { work(work_stop.get_token()); });
-        std::jthread electing([&] { election.run(election_stop.get_token()); });
+        std::jthread electing([&] {
+            // One that knows nothing yet can't lead: it would only keep another from it.
+            const std::stop_token stopped = election_stop.get_token();
+            kube::ThreadWaiter unread(clock);
+            while (!stopped.stop_requested() && !synced())
+                unread.sleep(clock, Deadline::after(clock, kReadAgain), stopped);
+            election.run(stopped);
+        });
         std::jthread standing_by([&] { election.watch(election_stop.get_token(), watch_waiter); });
 
         kube::ThreadWaiter waiter(clock);

@@ -1,7 +1,6 @@
 #include "operator/kill_points.h"
 
 #ifdef MATRIARCH_KILL_POINTS
-#include <signal.h>
 #include <unistd.h>
 
 #include <cstdlib>
@@ -43,11 +42,15 @@ std::string kill_point_of(const decide::Action& action,
 }
 
 #ifdef MATRIARCH_KILL_POINTS
+constexpr int kDied = 137;  // as a shell tells of SIGKILL
+
 void reach(std::string_view point) {
     const char* folder = std::getenv("MATRIARCH_KILL_POINTS");
     if (folder == nullptr || point.empty()) return;
     const std::string file = std::string(folder) + "/" + std::string(point);
-    if (unlink(file.c_str()) == 0) kill(getpid(), SIGKILL);
+    // Not SIGKILL to itself: the kernel keeps that from PID 1, which the operator is in its
+    // container. As suddenly: every thread ends, and nothing is written or released.
+    if (unlink(file.c_str()) == 0) _exit(kDied);
 }
 #else
 void reach(std::string_view) {}

@@ -25,6 +25,9 @@ constexpr Duration kCatchUp = milliseconds(200);      // caches that a write fou
 constexpr Duration kOrderTimeout = seconds(5);
 // Without a master for so long, no publication is near that all others should make way for.
 constexpr Duration kRoutesRest = seconds(5);
+// Likewise the status, which people read: its write would hold up the next step of a change of
+// master, by 200 ms where the API is slow.
+constexpr Duration kStatusRest = seconds(2);
 
 bool disruptive(OrderKind kind) {
     return kind == OrderKind::Fence || kind == OrderKind::Promote || kind == OrderKind::Lead ||
@@ -411,6 +414,7 @@ Status Reconciler::write_status(Look& look) {
     world_.metrics.show(cluster.key, wanted, look.seen.published);
     const ClusterStatus& shown = memory.written_status ? *memory.written_status : cluster.status;
     if (!worth_writing(shown, wanted)) return {};
+    if (memory.change && world_.clock.now() - memory.change->began < kStatusRest) return {};
     const nlohmann::json object = {
         {"metadata", {{"name", cluster.key.name}, {"namespace", cluster.key.name_space}}},
         {"status", encode_status(coarse(wanted))}};

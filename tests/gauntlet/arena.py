@@ -1,7 +1,9 @@
 """Where the cases take place: the lab, the operator, and a cluster that is made again when a case
 wants another shape or the last one left it unwell."""
 
+import contextlib
 import json
+import sys
 import time
 
 from cluster import SMALL, Cluster
@@ -15,6 +17,8 @@ NODES = 3
 DISK_CLASS = "gauntlet-disk"
 DISK_MB = 1024
 DISKS_PER_NODE = 2
+TAKES_OVER = 10  # seconds that a standby may need beyond the Lease, on a busy machine
+KNOCK = "import socket; socket.create_connection(('{}', 443), 1)"
 DISK_SPEC = {"storage": {"size": f"{DISK_MB}Mi", "storageClass": DISK_CLASS}}
 
 
@@ -87,8 +91,7 @@ class Arena:
         self.bring_to(spec)
 
     def bring_to(self, spec, seconds=120):
-        if spec != self.spec:
-            self.cluster.apply(spec)
+        self.cluster.apply(spec)  # whatever it was: the last case may have changed it
         self.spec = spec
         self.cluster.wait_ready(seconds)
 
@@ -139,16 +142,28 @@ class Arena:
         if where == "any":
             return
         for _ in range(4):
-            self.wait_two_operators()  # the other one is to lead at once
+            self.wait_two_operators()
             leader = self.operator.wait_leader()
             on_it = self.node_of_leader() == master_node
             if on_it == (where == "with master"):
                 return
             if where == "with master" and not self.operator_on(master_node):
                 self.bring_operator_to(master_node, leader)
-            self.machine.kill(self.machine.operator(self.kube.get("pod", self.operator.namespace, leader)))
-            self.operator.wait_leader(other_than=leader)
+            self.depose(leader)
         raise WaitFailed(f"the operator's leader could not be brought to a place '{where}' than node{master_node}")
+
+    def depose(self, leader):
+        """Ends the leader. The other one is ready, so it leads when the Lease is over: that it does is the product's."""
+        lease = self.operator.lease()["spec"]
+        self.machine.kill(self.machine.operator(self.kube.get("pod", self.operator.namespace, leader)))
+        wait_for(f"another leader than {leader}",
+                 lambda: self.operator.lease()["spec"]["holderIdentity"] != lease["holderIdentity"]
+                 and self.operator.leader(), lease["leaseDurationSeconds"] + TAKES_OVER,
+                 state=lambda: [self.operator.lease()["spec"], *map(self.last_words, self.operator.pods())])
+
+    def last_words(self, pod):
+        return f"{pod['metadata']['name']} {pod['status'].get('containerStatuses')}: " + self.text_of(
+            self.operator.namespace, pod, 3000)
 
     def operator_on(self, node):
         return any(pod["spec"].get("nodeName") == f"node{node}" for pod in self.operator.running())
@@ -165,16 +180,22 @@ class Arena:
             self.kube.run("uncordon", *others)
 
     def wait_two_operators(self):
+        """Both ready, and on nodes that know the way to the API: where it was away, that takes kube-proxy up to a
+        minute."""
         def both():
             ready = [pod for pod in self.operator.running() if any(
                 one["type"] == "Ready" and one["status"] == "True" for one in pod["status"].get("conditions", []))]
-            return len(ready) >= 2
+            return len(ready) >= 2 and all(map(self.reaches_api, ready))
         for pod in self.operator.running():  # one that was killed often is held back for minutes
             if any("waiting" in one["state"] for one in pod["status"].get("containerStatuses", [])):
                 self.kube.delete("pod", self.operator.namespace, pod["metadata"]["name"], grace=0)
-        wait_for("two operators", both, 60, every=0.2, state=lambda: [
-            (pod["metadata"]["name"], pod["spec"].get("nodeName"), pod["status"].get("phase"))
-            for pod in self.operator.pods()])
+        wait_for("two operators", both, 120, every=0.2, state=lambda: list(map(self.last_words, self.operator.pods())))
+
+    def reaches_api(self, pod):
+        with contextlib.suppress(AssertionError, IndexError):
+            return self.machine.inside(pod, sys.executable, "-c", KNOCK.format(
+                self.kube.get("service", "default", "kubernetes")["spec"]["clusterIP"]), check=False).returncode == 0
+        return False
 
     # What is shown of a failure.
 

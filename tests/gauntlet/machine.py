@@ -37,6 +37,12 @@ class Process:
         return f"{self.pid} {self.command[:60]}"
 
 
+def alive(pid):
+    with contextlib.suppress(OSError, KeyError):
+        return Process(pid).fields["State"][0] not in "ZX"
+    return False
+
+
 def gateway_of(pod):
     return ".".join(pod["status"]["podIP"].split(".")[:3]) + ".1"
 
@@ -103,7 +109,7 @@ class Machine:
     @contextlib.contextmanager
     def armed(self, operator, point):
         """That operator dies when it comes to that kill point, once (src/operator/kill_points.h).
-        Gives a function that tells whether it did."""
+        Gives a function that tells whether it did: it has removed the file, and is no more."""
         owner = os.stat(f"/proc/{operator}")
         folder = Path(f"/proc/{operator}/root{KILL_POINTS}")
         folder.mkdir(exist_ok=True)
@@ -112,7 +118,7 @@ class Machine:
         opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
         try:
             os.close(os.open(point, os.O_CREAT | os.O_WRONLY, 0o644, dir_fd=opened))
-            yield lambda: point not in os.listdir(opened)
+            yield lambda: point not in os.listdir(opened) and not alive(operator)
         finally:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(point, dir_fd=opened)

@@ -78,7 +78,7 @@ class Run:
 
     def newcomer(self):
         """The instance that the next slave will be, without a volume of a former life."""
-        taken = set(self.cluster.instances())
+        taken = set(members_of(self.cluster.status))
         name = next(one for one in (f"{self.cluster.name}-{n}" for n in range(1, 17)) if one not in taken)
         wait_for(f"the pod of {name} to be gone", lambda: self.pod(name) is None, 60)
         for claim in self.kube.list("pvc", self.cluster.namespace):
@@ -115,7 +115,7 @@ class Run:
     # The whole.
 
     def play(self):
-        began = time.monotonic()
+        began = self.lap_began = time.monotonic()
         try:
             if self.case.bare:
                 for _ in self.case.body(self) or ():
@@ -128,8 +128,15 @@ class Run:
         except Exception as error:
             self.fail(f"{type(error).__name__}: {error}" if not isinstance(error, AssertionError) else str(error))
         self.result.seconds = time.monotonic() - began
+        self.lap("rest")
         self.result.load = os.getloadavg()[0]
         return self.result
+
+    def lap(self, name):
+        """What was done since the last one took so long."""
+        now = time.monotonic()
+        self.result.split[name] = round(now - self.lap_began, 1)
+        self.lap_began = now
 
     def prepare(self):
         """A whole cluster, and who is who in it; answers its epoch."""
@@ -141,6 +148,7 @@ class Run:
 
     def play_on_cluster(self):
         first_epoch = self.prepare()
+        self.lap("preparing")
         node = self.quiet_node()
         with contextlib.ExitStack() as stack:
             writers = [self.writer(1, node), self.writer(2, node, service=True)]
@@ -153,16 +161,21 @@ class Run:
                 stack.enter_context(one)
             for one in writers:
                 one.wait_acknowledged(BASELINE_ROWS)
+            self.lap("clients")
             try:
                 self.faults_and_outcomes()
+                self.lap("fault")
                 for one in writers:
                     one.wait_acknowledged(20, 60)
                 self.converge(first_epoch)
+                self.lap("healing")
             finally:
                 # Also of a run that failed it is worth knowing what was lost.
                 self.count(writers)
+                self.lap("counting")
             probes.end()
             self.compare_data()
+            self.lap("comparing")
             seen.end()
             self.judge(seen, probes, first_epoch)
 

@@ -461,6 +461,16 @@ TEST(Switchover, GivenARequest_WhenTheTargetIsFit_ThenTheMasterIsStoppedCleanlyF
     EXPECT_EQ(order_to(plan, 1)->heir, InstanceName("orders-3"));
 }
 
+TEST(Switchover, GivenARequest_WhenTheMasterHasEnded_ThenNoSlaveIsStoppedForAComparison) {
+    Scene s = Scene::healthy();
+    s.seen.spec.failover.target = "slave2";
+    s.seen.spec.failover.request_id = "r1";
+    s.postmaster_died(1);
+    const Plan plan = s.plan();
+    ASSERT_EQ(orders_in(plan), 1u);
+    EXPECT_EQ(order_to(plan, 1)->kind, OrderKind::Fence);
+}
+
 struct HandedOver : testing::Test {
     Scene s = Scene::healthy();
     void SetUp() override {
@@ -481,8 +491,39 @@ TEST_F(HandedOver, GivenAHungSlave_WhenTheTargetHasAllOfTheOldMasters_ThenItIsNo
     EXPECT_EQ(write->loss, Bytes(0));
 }
 
-TEST_F(HandedOver, GivenAHungSlave_WhenTheTargetLacksWal_ThenTheOthersAreHeardFirst) {
+TEST_F(HandedOver, GivenATargetThatReceivesStill_WhenItHasAllOfTheOldMasters_ThenNoMoreIsAwaited) {
+    s.stream(3);
+    const auto plan = s.plan();
+    ASSERT_NE(only<WriteRecord>(plan), nullptr);
+    EXPECT_EQ(only<WriteRecord>(plan)->record.holder, InstanceName("orders-3"));
+    EXPECT_EQ(orders_in(plan), 0u);
+}
+
+TEST_F(HandedOver, GivenAnOldMasterWhoseEndIsNotKnown_WhenATargetWasAsked_ThenAllStandStillFirst) {
+    s.stream(3);
+    s.report(1).end_of_wal = Lsn();
+    EXPECT_EQ(only<WriteRecord>(s.plan()), nullptr);
+    EXPECT_EQ(order_to(s.plan(), 3)->kind, OrderKind::Halt);
+}
+
+TEST_F(HandedOver, GivenATargetThatLacksWal_WhenTheOldMastersAgentHasIt_ThenItIsFetchedFromThere) {
     s.report(3).received = s.report(3).replayed = Lsn(900);
+    const auto plan = s.plan();
+    const auto* write = only<WriteRecord>(plan);
+    ASSERT_NE(write, nullptr);
+    EXPECT_EQ(write->record.holder, InstanceName("orders-3"));
+    EXPECT_EQ(write->loss, Bytes(0));
+    s.seen.record = write->record;
+    const auto next = s.plan();
+    ASSERT_NE(order_to(next, 3), nullptr);
+    ASSERT_TRUE(order_to(next, 3)->rescue.has_value());
+    EXPECT_EQ(order_to(next, 3)->rescue->end, Lsn(1000));
+}
+
+TEST_F(HandedOver,
+       GivenAHungSlave_WhenTheTargetLacksWalThatNobodyServes_ThenTheOthersAreHeardFirst) {
+    s.report(3).received = s.report(3).replayed = Lsn(900);
+    s.at(1).reachable = false;
     EXPECT_EQ(only<WriteRecord>(s.plan()), nullptr);
 }
 

@@ -128,7 +128,7 @@ TEST_F(WatchMachineTest, GivenAListThatExpires_WhenItHappensOnce_ThenItIsRepeate
 TEST_F(WatchMachineTest, GivenFailuresInARow_WhenBackingOff_ThenItDoublesToItsCapAndHeals) {
     const int expected[] = {800, 1600, 3200, 6400, 12800, 25600, 30000, 30000};
     for (const int ms : expected) {
-        machine_.list_failed(error(ErrorKind::Unavailable), now());
+        machine_.list_failed(error(ErrorKind::Forbidden), now());
         const auto step = machine_.next(now());
         ASSERT_EQ(step.state, WatchState::Backoff);
         EXPECT_EQ(step.until - now(), milliseconds(ms));
@@ -138,6 +138,26 @@ TEST_F(WatchMachineTest, GivenFailuresInARow_WhenBackingOff_ThenItDoublesToItsCa
     clock_.advance(minutes(3));
     machine_.watch_failed(error(ErrorKind::Unavailable), now());
     EXPECT_EQ(machine_.next(now()).until - now(), milliseconds(800));
+}
+
+// A list of a server that was away for a minute came up to a minute later: until then a restarted
+// operator could not decide anything.
+TEST_F(WatchMachineTest, GivenAServerThatIsAway_WhenItLasts_ThenItIsAskedEveryFewSeconds) {
+    for (const auto kind :
+         {ErrorKind::Unavailable, ErrorKind::Timeout, ErrorKind::OutcomeUnknown}) {
+        clock_.advance(minutes(10));
+        for (const int ms : {800, 1600, 2000, 2000, 2000}) {
+            machine_.list_failed(error(kind), now());
+            const auto step = machine_.next(now());
+            ASSERT_EQ(step.state, WatchState::Backoff);
+            EXPECT_EQ(step.until - now(), milliseconds(ms));
+            clock_.set(step.until);
+        }
+    }
+    // Away after it had refused for long: not as slow as that.
+    for (int i = 0; i < 6; ++i) machine_.list_failed(error(ErrorKind::Forbidden), now());
+    machine_.list_failed(error(ErrorKind::Unavailable), now());
+    EXPECT_EQ(machine_.next(now()).until - now(), seconds(2));
 }
 
 TEST_F(WatchMachineTest, GivenRetryAfter_WhenThrottled_ThenAtLeastThatLong) {
