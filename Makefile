@@ -80,14 +80,17 @@ bench-failover: ## Measure write outages, here and with Patroni (RUNS=3 ONLY="pa
 	@$(TOOLS)/build.sh release $(JOBS) matriarch-writer
 	@$(PYTHON) tests/bench/failover.py $(if $(RUNS),--runs $(RUNS)) $(if $(ADD),--add) $(ONLY)
 
-bench-reads: ## Measure reads of the master alone against 1 to 3 slaves, 90 % reads (RUNS=5 SECONDS=25)
-	@tests/setup.sh all
-	@$(PYTHON) tests/bench/loads.py reads $(if $(RUNS),--runs $(RUNS)) $(if $(SECONDS),--seconds $(SECONDS))
+# What loads.py takes.
+LOAD_OPTIONS = $(if $(RUNS),--runs $(RUNS)) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(CLIENTS),--clients $(CLIENTS)) \
+	$(if $(ADD),--add)
 
-bench-pooler: ## Measure many clients through the pooler and direct (RUNS=5 SECONDS=25 CLIENTS=1000)
+bench-reads: ## Measure reads of the master alone against 1 to 3 slaves, 90 % reads (RUNS=3 SECONDS=7 ADD=1)
 	@tests/setup.sh all
-	@$(PYTHON) tests/bench/loads.py pooler $(if $(RUNS),--runs $(RUNS)) $(if $(SECONDS),--seconds $(SECONDS)) \
-		$(if $(CLIENTS),--clients $(CLIENTS))
+	@$(PYTHON) tests/bench/loads.py reads $(LOAD_OPTIONS)
+
+bench-pooler: ## Measure many clients through the pooler and direct (RUNS=5 SECONDS=25 CLIENTS=1000 ADD=1)
+	@tests/setup.sh all
+	@$(PYTHON) tests/bench/loads.py pooler $(LOAD_OPTIONS)
 
 sanitize: ## Run unit and integration tests under ASan with UBSan, and under TSan
 	@tests/setup.sh all
