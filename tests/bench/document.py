@@ -158,8 +158,8 @@ def keep_routing(kind, kept):
 def routing_section(name, kept):
     kind = KINDS[name]
     lines = [f"## {kind.TITLE}", "", f"{kind.TEXT} Made by `make bench-{name}`.", "",
-             f"{kept['date']}, commit {kept['commit']}{'+' if kept['changed'] else ''}, {kept['machine']}. "
-             f"{kept.get('note', '')}".strip()]
+             f"{kept['date']}, commit {kept['commit']}{'+' if kept['changed'] else ''}, {kept['machine']}, "
+             f"load average before {kept['load']:.1f}. {kept['note']}".strip()]
     for title, rows in kind.tables(kept["results"]):
         lines += ["", *([f"**{title}**", ""] if title else []), *markdown_table(rows)]
     return lines

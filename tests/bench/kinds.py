@@ -6,9 +6,10 @@ what is kept as JSON, and the pure `tables(results)`: [(title, rows)].
 
 import pooled
 import reads
+import switchover
 from report import aligned
 
-KINDS = {"reads": reads, "pooler": pooled}
+KINDS = {"reads": reads, "pooler": pooled, "switchover": switchover}
 
 
 def text(kind, results):

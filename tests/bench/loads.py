@@ -55,13 +55,13 @@ def main():
         os.execvp("sudo", ["sudo", "--preserve-env", sys.executable, *sys.argv])
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, interrupted)
-    kind, arena = KINDS[chosen.kind], LoadArena(chosen.image)
+    kind, arena, before = KINDS[chosen.kind], LoadArena(chosen.image), os.getloadavg()[0]
     try:
         arena.up()
         results = kind.measure(arena, chosen, say)
     finally:
         arena.down(keep())
-    kept = circumstances(chosen.image) | ({"note": chosen.note} if chosen.note else {}) | {"results": results}
+    kept = circumstances(chosen.image) | {"load": before, "note": chosen.note or "", "results": results}
     path = ROOT / "build" / "bench" / f"loads-{chosen.kind}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(kept, indent=1) + "\n")
