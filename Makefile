@@ -96,6 +96,10 @@ bench-switchover: ## Measure what switchovers and failovers cost busy clients of
 	@tests/setup.sh all
 	@$(PYTHON) tests/bench/loads.py switchover $(LOAD_OPTIONS)
 
+bench-spread: ## Measure reads over slaves by PgBouncer's host list and by HAProxy (RUNS=5 SECONDS=8 ADD=1)
+	@tests/setup.sh all
+	@$(PYTHON) tests/bench/loads.py spread $(LOAD_OPTIONS)
+
 sanitize: ## Run unit and integration tests under ASan with UBSan, and under TSan
 	@tests/setup.sh all
 	@$(TOOLS)/sanitize.sh $(JOBS)

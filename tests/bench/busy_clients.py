@@ -40,7 +40,7 @@ class Client(threading.Thread):
                         self.done.append(time.time())
             except psycopg2.Error as error:
                 lines = str(error).strip().splitlines() or [type(error).__name__]
-                self.errors.append({"client": self.number, "at": time.time(), "step": self.step, "text": lines[-1]})
+                self.errors.append({"client": self.number, "at": time.time(), "step": self.step, "text": lines[0]})
                 time.sleep(PAUSE)
             finally:
                 if connection:

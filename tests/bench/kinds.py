@@ -6,10 +6,11 @@ what is kept as JSON, and the pure `tables(results)`: [(title, rows)].
 
 import pooled
 import reads
+import spread
 import switchover
 from report import aligned
 
-KINDS = {"reads": reads, "pooler": pooled, "switchover": switchover}
+KINDS = {"reads": reads, "pooler": pooled, "switchover": switchover, "spread": spread}
 
 
 def text(kind, results):
