@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Clients that reconnect at once: pgbench gives a client up at its first error.
+"""Clients that reconnect: pgbench gives a client up at its first error.
 
   busy_clients.py writes|reads CLIENTS    to the database of libpq's environment variables, until standard input ends
 
@@ -15,7 +15,7 @@ import time
 
 import psycopg2
 
-PAUSE = 0.02  # before a client calls again
+PAUSE = 0.1  # before a client calls again: a login costs more than a transaction
 PATIENCE = 20  # seconds for the last transaction to end
 TABLE = ("create table if not exists acknowledged (run bigint, client int, number int, at timestamptz default now(), "
          "primary key (run, client, number))")

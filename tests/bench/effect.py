@@ -10,7 +10,6 @@ import json
 from story import seconds_of
 from writer import Writer
 
-NOTICED = 0.2  # seconds after the fault for the last write at the old master
 # way -> how matriarch-writer connects.
 WAYS = {"URI list": {}, "Service": {"service": True}, "pooler": {"uri": "pooler_uri"}}
 
@@ -41,11 +40,11 @@ def decided_and_published(arena, epoch, since):
     return decided, published
 
 
-def first_write(writer, fault, timeline):
-    """When it first wrote on a later timeline than that; None: it saw no outage that began with the fault."""
+def first_write(writer, fault, timeline, decided=None):
+    """When it first wrote on a later timeline than that; None: it saw no outage, but for one that began after `decided`."""
     for one in writer.outages():
         ended = seconds_of(one["time"])
-        if ended > fault and int(one["timeline"]) > timeline and ended - one["ms"] / 1000 < fault + NOTICED:
+        if ended > fault and int(one["timeline"]) > timeline and (decided is None or ended - one["ms"] / 1000 < decided):
             return ended
     return None
 

@@ -21,7 +21,7 @@ core. 16 clients read single rows.
 
 *Host list* follows the routes as `matriarch-pooler` does, *fixed* does not. The slave with the greater weight is lost while
 the clients read: its postmaster killed (its agent starts it again), or its pod cut off for {{cut}} s, so that it is silent.
-Clients reconnect at once. *A client's longest wait*: from the fault on, until it got an answer again."""
+Clients come back after 0.1 s. *A client's longest wait*: from the fault on, until it got an answer again."""
 DEFAULTS = {"runs": 5, "seconds": 8, "clients": 16}
 LOADED = ("host list", "HAProxy")
 LOST = ("host list", "host list, fixed", "HAProxy")

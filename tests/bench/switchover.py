@@ -4,6 +4,7 @@ import contextlib
 import time
 
 from arena import merged
+from calm import wait_calm
 from cluster import SMALL
 from effect import WAYS, decided_and_published, first_write, milliseconds, writers
 from install import POOLER
@@ -16,15 +17,16 @@ TITLE = "Changes of master through the pooler"
 TEXT = """\
 Clients of two PgBouncers (transaction mode, 6 connections each to the master) write as fast as they can, in transactions
 of three statements. *Pause*: the longest time in which nobody's commit was acknowledged. In a failover, the postmaster of
-the master killed, the clients reconnect at once; only transactions in flight may fail, so nobody may get a second error.
+the master killed, the clients come back after 0.1 s; only transactions in flight may fail, so nobody may get a second error.
 Of less than 100 runs the p99 is the longest one.
 
-*From decided to the first write*, in the same failovers: from the operator's log line that the new master accepts writes
+*From decided to the first write*, in these failovers and in as many without clients: from the operator's log line that the new master accepts writes
 (routes are decided from it in the next look, a millisecond later) to the first acknowledged write there of three writers
 with one row every 10 ms each. Who tries all hosts of a URI needs no route: it may be there before."""
 DEFAULTS = {"runs": 20, "seconds": 6, "clients": 50}
 GOAL_PAUSE = 1000  # ms in a switchover
 PATIENCE = 10  # seconds for all ways to lead to the new master
+CALM = 6  # seconds for the machine to be calm before a failover without clients
 AFTER = 1  # seconds of writing after that which still count
 SPEC = merged(SMALL, {"pooler": POOLER})
 WHERE = (6432, "orders")
@@ -35,16 +37,18 @@ def measure(arena, chosen, say):
     cluster = arena.cluster
     cluster.wait_condition("PoolerReady", "True", ["AllReady"], 60)
     cluster.sql(cluster.master, "set role orders; " + TABLE, "orders")
-    results = {"clients": chosen.clients, "switchovers": [], "failovers": []}
-    for number in range(1, chosen.runs + 1):
-        one = attempt(switchover, arena, chosen)
-        results["switchovers"].append(one)
-        say(f"  switchover {number}/{chosen.runs}: " + (one.get("trouble") or switchover_words(one)))
-    with writers(arena) as every:
+    results = {"clients": chosen.clients}
+
+    def runs(key, words, *arguments):
+        results[key] = []
         for number in range(1, chosen.runs + 1):
-            one = attempt(failover, arena, chosen, every)
-            results["failovers"].append(one)
-            say(f"  failover {number}/{chosen.runs}: " + (one.get("trouble") or failover_words(one)))
+            one = attempt(*arguments)
+            results[key].append(one)
+            say(f"  {key}, {number}/{chosen.runs}: " + (one.get("trouble") or words(one)))
+    runs("switchovers", switchover_words, switchover, arena, chosen)
+    with writers(arena) as every:
+        runs("failovers", failover_words, busy_failover, arena, chosen, every)
+        runs("quiet failovers", effect_words, quiet_failover, arena, every)
         results["writers"] = {way: counted(writer) for way, writer in every.items()}
     return results
 
@@ -69,24 +73,46 @@ def switchover(arena, chosen):
     return {"errors": len(errors), "first": errors[:1], "transactions": len(transactions), "pause": longest_silence(transactions)}
 
 
-def failover(arena, chosen, every):
-    cluster = arena.cluster
-    former, epoch, timeline = cluster.master, cluster.epoch, cluster.routes()["timeline"]
-    with Reconnecting(arena, "writes", chosen.clients, cluster.host("pooler"), *WHERE) as clients:
-        killed = cluster.kill_postmaster(former)
-        cluster.wait_new_master(former, epoch)
+class Failover:
+    """The postmaster of the master killed, until all ways lead to the next one."""
+
+    def __init__(self, arena, every):
+        self.arena, self.every, cluster = arena, every, arena.cluster
+        self.former, self.epoch, self.timeline = cluster.master, cluster.epoch, cluster.routes()["timeline"]
+
+    def play(self):
+        machine, cluster = self.arena.machine, self.arena.cluster
+        postmaster = machine.postmaster(cluster.pod(self.former))
+        self.killed = time.time()
+        machine.kill(postmaster)
+        cluster.wait_new_master(self.former, self.epoch)
         with contextlib.suppress(WaitFailed):  # of a way without an outage nothing is told
-            wait_for("all ways to write again", lambda: all(first_write(one, killed, timeline) for one in every.values()),
-                     PATIENCE, every=0.2)
+            wait_for("all ways to write again", lambda: all(
+                first_write(one, self.killed, self.timeline) for one in self.every.values()), PATIENCE, every=0.2)
         time.sleep(AFTER)
+
+    def effect(self):
+        decided, published = decided_and_published(self.arena, self.epoch + 1, self.killed)
+        return {"published": milliseconds(decided, published), "effect": {
+            way: milliseconds(decided, first_write(writer, self.killed, self.timeline, decided))
+            for way, writer in self.every.items()}}
+
+
+def busy_failover(arena, chosen, every):
+    failover = Failover(arena, every)
+    with Reconnecting(arena, "writes", chosen.clients, arena.cluster.host("pooler"), *WHERE) as clients:
+        failover.play()
         seen = clients.end()
-    decided, published = decided_and_published(arena, epoch + 1, killed)
     return {"errors": len(seen.errors), "connecting": seen.at("connect"), "mostOfOne": seen.most_of_one_client(),
-            "kinds": seen.kinds(),
-            "transactions": len(seen.done), "stuck": seen.stuck,
-            "pause": seen.silence(killed), "acknowledged": seen.acknowledged, "lost": seen.lost,
-            "published": milliseconds(decided, published),
-            "effect": {way: milliseconds(decided, first_write(writer, killed, timeline)) for way, writer in every.items()}}
+            "kinds": seen.kinds(), "transactions": len(seen.done), "stuck": seen.stuck, "pause": seen.silence(failover.killed),
+            "acknowledged": seen.acknowledged, "lost": seen.lost} | failover.effect()
+
+
+def quiet_failover(arena, every):
+    """Only the writers: what a busy machine adds is no fault of the routes."""
+    failover, free = Failover(arena, every), wait_calm(CALM)
+    failover.play()
+    return {"free": free} | failover.effect()
 
 
 def counted(writer):
@@ -102,12 +128,16 @@ def switchover_words(one):
 
 
 def failover_words(one):
-    effect = ", ".join(f"{way} {told(ms)}" for way, ms in one["effect"].items())
     return (f"{one['errors']} errors, {one['connecting']} of them at connecting, {one['mostOfOne']} at most of one client, "
             f"{one['transactions']:,} transactions, longest without a commit {one['pause']:,} ms; "
-            f"{one['acknowledged']:,} rows, {one['lost']} lost; first write after decided: {effect}; "
-            f"routes written after {told(one['published'])}"
+            f"{one['acknowledged']:,} rows, {one['lost']} lost; {effect_words(one)}"
             + "".join(f"\n      {count} at {kind[:200]}" for kind, count in one["kinds"].items()))
+
+
+def effect_words(one):
+    effect = ", ".join(f"{way} {told(ms)}" for way, ms in one["effect"].items())
+    return (f"first write after decided: {effect}; routes written after {told(one['published'])}"
+            + (f"; machine {one['free']:.0%} free" if "free" in one else ""))
 
 
 def told(ms):
@@ -124,7 +154,7 @@ def median_and_most(values):
 
 
 def tables(results):
-    return [("What it costs", cost_table(results)), ("From decided to the first write", effect_table(results["failovers"]))]
+    return [("What it costs", cost_table(results)), ("From decided to the first write", effect_table(results))]
 
 
 def cost_table(results):
@@ -150,8 +180,10 @@ def cost_table(results):
     return rows
 
 
-def effect_table(failovers):
-    good = [one for one in failovers if "trouble" not in one]
-    rows = [["from decided to", "runs", "ms p50", "p99", "max"]]
-    rows += [[f"first write by {way}", *spread_cells([one["effect"][way] for one in good])] for way in WAYS]
-    return rows + [["all route objects written", *spread_cells([one["published"] for one in good])]]
+def effect_table(results):
+    rows = [["clients beside the writers", "from decided to", "runs", "ms p50", "p99", "max"]]
+    for clients, key in ((0, "quiet failovers"), (results["clients"], "failovers")):
+        good = [one for one in results[key] if "trouble" not in one]
+        rows += [[str(clients), f"the first write by {way}", *spread_cells([one["effect"][way] for one in good])] for way in WAYS]
+        rows.append([str(clients), "all route objects written", *spread_cells([one["published"] for one in good])])
+    return rows
