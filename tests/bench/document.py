@@ -121,11 +121,12 @@ class Results:
         return "\n\n".join([*tables, "goals that are missed\n" + "\n".join(self.missed_lines()), self.circumstances()])
 
     def section(self):
+        peer = self.ratio_table()
         return [
             "## Write outages", "", OUTAGES_TEXT, "", self.circumstances(), "", METHOD, "",
             "### Budgets", "", *markdown_table(self.budget_table()), "",
             "### Where the time goes", "", STEPS_TEXT, "", *markdown_table(self.step_table()), "",
-            "### Patroni", "", PEER_TEXT, "", *markdown_table(self.ratio_table()), "",
+            *(["### Patroni", "", PEER_TEXT, "", *markdown_table(peer), ""] if len(peer) > 1 else []),
             "### Goals that are missed", "", *self.missed_lines()]
 
     def circumstances(self):
@@ -161,7 +162,7 @@ def routing_section(name, kept):
              f"{kept['date']}, commit {kept['commit']}{'+' if kept['changed'] else ''}, {kept['machine']}, "
              f"load average before {kept['load']:.1f}. {kept['note']}".strip()]
     for title, rows in kind.tables(kept["results"]):
-        lines += ["", *([f"**{title}**", ""] if title else []), *markdown_table(rows)]
+        lines += ["", *([f"### {title}", ""] if title else []), *markdown_table(rows)]
     return lines
 
 

@@ -18,6 +18,7 @@ DEFAULTS = {"runs": 3, "seconds": 7}
 # What the master takes of the reads: without it a slave more is the master's reads less.
 MASTER_READS = {"routing": {"weights": {"master": 100}}}
 SHAPES = [(0, False), (1, True), (2, True), (3, True), (2, False)]  # slaves, whether the master takes reads beside them
+GOALS = {1: 1.8, 2: 2.6}  # slaves -> against the master alone, where it takes part
 READS_PER_WRITE = 9
 READERS, WRITERS = 16, 2
 FIRST_RATE, FIRST_SECONDS = 30, 4  # of a run that only finds out how many writes are a tenth
@@ -87,9 +88,12 @@ def whole(one):
 
 def tables(results):
     alone = {one["way"]: whole(one) for one in results if not one["slaves"]}
-    rows = [["shape", "way", "reads/s", "writes/s", "p50 ms", "p99 ms", "all/s against the master alone"]]
+    rows = [["shape", "way", "reads/s", "writes/s", "p50 ms", "p99 ms", "all/s against the master alone", "goal"]]
     for one in sorted(results, key=lambda one: (one["way"], one["slaves"], one["masterReads"])):
         of = {name: median(run[name] for run in one["runs"]) for name in ("reads", "writes", "p50", "p99")}
+        ratio = whole(one) / alone[one["way"]]
+        goal = GOALS.get(one["slaves"]) if one["masterReads"] else None
         rows.append([shape_words(one["slaves"], one["masterReads"]), one["way"], f"{of['reads']:,.0f}", f"{of['writes']:,.0f}",
-                     f"{of['p50']:.1f}", f"{of['p99']:.1f}", f"{whole(one) / alone[one['way']]:.2f}"])
+                     f"{of['p50']:.1f}", f"{of['p99']:.1f}", f"{ratio:.2f}",
+                     "" if goal is None else f"{goal}: {'reached' if ratio >= goal else 'MISSED'}"])
     return [("", rows)]

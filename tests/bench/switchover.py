@@ -20,9 +20,10 @@ of three statements. *Pause*: the longest time in which nobody's commit was ackn
 the master killed, the clients come back after 0.1 s; only transactions in flight may fail, so nobody may get a second error.
 Of less than 100 runs the p99 is the longest one.
 
-*From decided to the first write*, in these failovers and in as many without clients: from the operator's log line that the new master accepts writes
-(routes are decided from it in the next look, a millisecond later) to the first acknowledged write there of three writers
-with one row every 10 ms each. Who tries all hosts of a URI needs no route: it may be there before."""
+*From decided to the first write*, in these failovers and in as many without clients: from the operator's log line that the
+new master accepts writes (routes are decided from it in the next look, a millisecond later) to the first acknowledged
+write there of three writers with one row every 10 ms each. Who tries all hosts of a URI needs no route: it may be there
+before."""
 DEFAULTS = {"runs": 20, "seconds": 6, "clients": 50}
 GOAL_PAUSE = 1000  # ms in a switchover
 PATIENCE = 10  # seconds for all ways to lead to the new master
