@@ -85,7 +85,8 @@ class Proxies:
         namespace = arena.cluster.namespace
         arena.kube.apply({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": POD, "namespace": namespace}, "spec": {
             "terminationGracePeriodSeconds": 0, "enableServiceLinks": False,
-            "containers": [{"name": POD, "image": PGBOUNCER, "imagePullPolicy": "IfNotPresent", "command": ["sleep", "infinity"]}]}})
+            "containers": [{"name": POD, "image": PGBOUNCER, "imagePullPolicy": "IfNotPresent",
+                            "command": ["sleep", "infinity"]}]}})
         pod = wait_for("the proxy's pod", lambda: self.running(namespace), 60)
         self.address = pod["status"]["podIP"]
         self.lender = arena.machine.find(pod, "a sleeper", lambda one: one.name == "sleep")
@@ -132,7 +133,8 @@ class Proxies:
                 self.write_ini(hosts_in_turn(weights_now(routes)), 5432)
             secret = secret_of(self.arena.cluster)
             (self.folder / "userlist.txt").write_text(f'"{secret["username"]}" "{secret["password"]}"\n')
-            process = self.run(stack, "pgbouncer", ["--mount"], "pgbouncer", "--quiet", "--user=postgres", self.inside / "pgbouncer.ini")
+            process = self.run(stack, "pgbouncer", ["--mount"], "pgbouncer", "--quiet", "--user=postgres",
+                               self.inside / "pgbouncer.ini")
             wait_for(f"reads by {name}", lambda: self.answers(secret), 20, every=0.2, state=process.poll)
             if name == "host list":
                 watch = Watch(self.arena.kube, "configmap", self.arena.cluster.namespace,
@@ -143,13 +145,15 @@ class Proxies:
 
     def answers(self, secret):
         done = self.arena.lab("run", "--", "psql", "-h", self.address, "-p", PORT, "-d", "orders_replica", "-XAtqc", "select 1",
-                              env=libpq_environment(secret, PGSSLMODE="disable"), check=False, capture=True, stderr=subprocess.DEVNULL)
+                              env=libpq_environment(secret, PGSSLMODE="disable"), check=False, capture=True,
+                              stderr=subprocess.DEVNULL)
         return done.returncode == 0
 
     def write_ini(self, hosts, port):
         self.hosts = hosts
         partial = self.folder / "partial"
-        partial.write_text(PGBOUNCER_INI.format(hosts=",".join(hosts), port=port, listen=PORT, pool=self.pool, folder=self.inside))
+        partial.write_text(PGBOUNCER_INI.format(hosts=",".join(hosts), port=port, listen=PORT, pool=self.pool,
+                                                folder=self.inside))
         partial.replace(self.folder / "pgbouncer.ini")
 
     def follow(self, found, process):

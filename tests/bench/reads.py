@@ -60,8 +60,9 @@ def measure(arena, chosen, say):
                 seconds = chosen.seconds if run else FIRST_SECONDS
                 one = one_run(arena, read, write, rate, seconds, place=place, **options)
                 rate = max(1, round(one["reads"] / READS_PER_WRITE))
-                say(f"  {shape_words(slaves, master_reads)}, {way}, {f'{run}/{chosen.runs}' if run else 'to begin with'}: "
-                    f"{one['reads']:,.0f} reads/s, {one['writes']:,.0f} writes/s, p50 {one['p50']:.1f} ms, p99 {one['p99']:.1f} ms")
+                number = f"{run}/{chosen.runs}" if run else "to begin with"
+                say(f"  {shape_words(slaves, master_reads)}, {way}, {number}: {one['reads']:,.0f} reads/s, "
+                    f"{one['writes']:,.0f} writes/s, p50 {one['p50']:.1f} ms, p99 {one['p99']:.1f} ms")
                 runs += [one] if run else []
             results.append({"way": way, "slaves": slaves, "masterReads": master_reads, "runs": runs})
     return results

@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-from collections import Counter
 from pathlib import Path
 
 from lab_client import LAB
@@ -55,9 +54,13 @@ class Seen:
         """How many errors at that step."""
         return sum(error["step"] == step for error in self.errors)
 
-    def kinds(self):
-        """{step and text: how many}, the most frequent first."""
-        return dict(Counter(f"{error['step']}: {error['text']}" for error in self.errors).most_common())
+    def kinds(self, fault):
+        """In words, the most frequent first: how many errors of which step and text, and from when to when after the fault."""
+        every = {}
+        for error in self.errors:
+            every.setdefault(f"{error['step']}: {error['text'][:200]}", []).append(round((error["at"] - fault) * 1000))
+        return [f"{len(times)} at {kind} (from {min(times):,} to {max(times):,} ms)"
+                for kind, times in sorted(every.items(), key=lambda item: -len(item[1]))]
 
     def silence(self, since):
         """Milliseconds in which nobody got anything done, from that moment on."""
