@@ -11,7 +11,7 @@ export PYTHONDONTWRITEBYTECODE = 1
 
 .DEFAULT_GOAL := help
 .PHONY: help setup build unit integration e2e contract test simulate simulate-mutants coverage demo demo-down gauntlet noise \
-        bench-failover bench-reads bench-pooler sanitize format format-check lint image manifests manifests-check clean
+        bench-failover bench-reads bench-pooler bench-switchover bench-spread sanitize format format-check lint image manifests manifests-check clean
 
 help: ## Show this list
 	@awk -F ':[^#]*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-17s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -80,14 +80,25 @@ bench-failover: ## Measure write outages, here and with Patroni (RUNS=3 ONLY="pa
 	@$(TOOLS)/build.sh release $(JOBS) matriarch-writer
 	@$(PYTHON) tests/bench/failover.py $(if $(RUNS),--runs $(RUNS)) $(if $(ADD),--add) $(ONLY)
 
-bench-reads: ## Measure reads of the master alone against 1 to 3 slaves, 90 % reads (RUNS=5 SECONDS=25)
-	@tests/setup.sh all
-	@$(PYTHON) tests/bench/loads.py reads $(if $(RUNS),--runs $(RUNS)) $(if $(SECONDS),--seconds $(SECONDS))
+# What loads.py takes.
+LOAD_OPTIONS = $(if $(RUNS),--runs $(RUNS)) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(CLIENTS),--clients $(CLIENTS)) \
+	$(if $(ADD),--add)
 
-bench-pooler: ## Measure many clients through the pooler and direct (RUNS=5 SECONDS=25 CLIENTS=1000)
+bench-reads: ## Measure reads of the master alone against 1 to 3 slaves, 90 % reads (RUNS=3 SECONDS=7 ADD=1)
 	@tests/setup.sh all
-	@$(PYTHON) tests/bench/loads.py pooler $(if $(RUNS),--runs $(RUNS)) $(if $(SECONDS),--seconds $(SECONDS)) \
-		$(if $(CLIENTS),--clients $(CLIENTS))
+	@$(PYTHON) tests/bench/loads.py reads $(LOAD_OPTIONS)
+
+bench-pooler: ## Measure many clients through the pooler and direct (RUNS=5 SECONDS=25 CLIENTS=1000 ADD=1)
+	@tests/setup.sh all
+	@$(PYTHON) tests/bench/loads.py pooler $(LOAD_OPTIONS)
+
+bench-switchover: ## Measure what switchovers and failovers cost busy clients of the pooler (RUNS=20 CLIENTS=50 ADD=1)
+	@tests/setup.sh all
+	@$(PYTHON) tests/bench/loads.py switchover $(LOAD_OPTIONS)
+
+bench-spread: ## Measure reads over slaves by PgBouncer's host list and by HAProxy (RUNS=5 SECONDS=8 ADD=1)
+	@tests/setup.sh all
+	@$(PYTHON) tests/bench/loads.py spread $(LOAD_OPTIONS)
 
 sanitize: ## Run unit and integration tests under ASan with UBSan, and under TSan
 	@tests/setup.sh all

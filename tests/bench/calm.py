@@ -16,9 +16,9 @@ def processor_times():
     return free, free + user + system + sum(others)
 
 
-def wait_calm():
+def wait_calm(patience=PATIENCE):
     """Until the machine is free enough, or patience ends; answers the free share just before."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + patience
     while True:
         free, total = processor_times()
         time.sleep(WINDOW)

@@ -1,20 +1,32 @@
-"""The results: on the screen, as JSON and as docs/benchmarks.md."""
+"""The results: on the screen, as JSON and as docs/benchmarks.md.
+
+That document has a section of each kind of results that docs/benchmarks.json (outages) and docs/benchmarks-routing.json hold.
+"""
 
 import json
+from pathlib import Path
 
 import matriarch
 from events import EVENTS
 from figures import STEPS, Comparison, of
+from kinds import KINDS
 from peer import DEFAULT, VARIANTS
 from report import aligned, markdown_table, percentile, spread
 from sample import Sample
 
+DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "benchmarks.md"
+OUTAGES = DOCUMENT.with_suffix(".json")
+ROUTING = DOCUMENT.with_name("benchmarks-routing.json")
+
 INTRODUCTION = """\
 # Benchmarks
 
-How long a client can't write when something fails or is changed, on a local Kubernetes of three nodes with real
-PostgreSQL 15; and in the same faults with Patroni, on the same machine. Made by `make bench-failover`; each event is in
-`tests/bench/events.py`."""
+Measured on a local Kubernetes of three nodes with real PostgreSQL 15 (`tests/bench`). Each section says when, at which
+commit and on what machine."""
+
+OUTAGES_TEXT = """\
+How long a client can't write when something fails or is changed; and in the same faults with Patroni, on the same machine.
+Made by `make bench-failover`; each event is in `tests/bench/events.py`."""
 
 METHOD = """\
 The client writes a row every 10 ms, reconnects at once, and keeps a book of the acknowledged ids. It calls all hosts of
@@ -108,13 +120,14 @@ class Results:
         tables = [f"{title}\n{aligned(rows)}" for title, rows in parts if len(rows) > 1]
         return "\n\n".join([*tables, "goals that are missed\n" + "\n".join(self.missed_lines()), self.circumstances()])
 
-    def markdown(self):
-        return "\n".join([
-            INTRODUCTION, "", self.circumstances(), "", METHOD, "",
-            "## Budgets", "", *markdown_table(self.budget_table()), "",
-            "## Where the time goes", "", STEPS_TEXT, "", *markdown_table(self.step_table()), "",
-            "## Patroni", "", PEER_TEXT, "", *markdown_table(self.ratio_table()), "",
-            "## Goals that are missed", "", *self.missed_lines()]) + "\n"
+    def section(self):
+        peer = self.ratio_table()
+        return [
+            "## Write outages", "", OUTAGES_TEXT, "", self.circumstances(), "", METHOD, "",
+            "### Budgets", "", *markdown_table(self.budget_table()), "",
+            "### Where the time goes", "", STEPS_TEXT, "", *markdown_table(self.step_table()), "",
+            *(["### Patroni", "", PEER_TEXT, "", *markdown_table(peer), ""] if len(peer) > 1 else []),
+            "### Goals that are missed", "", *self.missed_lines()]
 
     def circumstances(self):
         facts = self.facts
@@ -128,3 +141,39 @@ def calm_words(samples):
     shares = [one.free for one in samples if one.system == matriarch.NAME]
     return (f"free just before the fault: {percentile(shares, 0.5):.0%} (p50), {min(shares):.0%} at least"
             if shares else "no runs of ours")
+
+
+# The kinds of loads.py.
+
+def read_routing():
+    return json.loads(ROUTING.read_text()) if ROUTING.exists() else {}
+
+
+def keep_routing(kind, kept):
+    """Its circumstances and results, in the place of former ones of that kind."""
+    every = read_routing() | {kind: kept}
+    ROUTING.write_text(json.dumps(every, indent=1) + "\n")
+    write()
+
+
+def routing_section(name, kept):
+    kind = KINDS[name]
+    lines = [f"## {kind.TITLE}", "", f"{kind.TEXT} Made by `make bench-{name}`.", "",
+             f"{kept['date']}, commit {kept['commit']}{'+' if kept['changed'] else ''}, {kept['machine']}, "
+             f"load average before {kept['load']:.1f}. {kept['note']}".strip()]
+    for title, rows in kind.tables(kept["results"]):
+        lines += ["", *([f"### {title}", ""] if title else []), *markdown_table(rows)]
+    return lines
+
+
+# The whole.
+
+def write():
+    outages = Results.read(OUTAGES) if OUTAGES.exists() else Results()
+    routing = read_routing()
+    sections = [outages.section()] if outages.samples else []
+    sections += [routing_section(name, routing[name]) for name in KINDS if name in routing]
+    lines = [INTRODUCTION]
+    for section in sections:
+        lines += ["", *section]
+    DOCUMENT.write_text("\n".join(lines) + "\n")

@@ -23,6 +23,7 @@ ROOT = HERE.parent.parent
 sys.dont_write_bytecode = True
 sys.path[:0] = [str(HERE)] + [str(ROOT / "tests" / part) for part in ("gauntlet", "e2e", "demo", "tools")]
 
+import document  # noqa: E402
 import matriarch  # noqa: E402
 from document import Results  # noqa: E402
 from events import EVENTS  # noqa: E402
@@ -31,7 +32,6 @@ from peer import VARIANTS, Peer  # noqa: E402
 from report import circumstances  # noqa: E402
 
 RESULTS = ROOT / "build" / "bench" / "failover.json"
-DOCUMENT = ROOT / "docs" / "benchmarks.md"
 # The peer first: nothing of the lab runs beside it then.
 SYSTEMS = [*VARIANTS, matriarch.NAME]
 
@@ -67,7 +67,7 @@ def plan(chosen):
 class Bench:
     def __init__(self, chosen):
         self.chosen, self.plan = chosen, plan(chosen)
-        self.path = DOCUMENT.with_suffix(".json") if chosen.add else RESULTS
+        self.path = document.OUTAGES if chosen.add else RESULTS
         known = Results.read(self.path) if chosen.add and self.path.exists() else Results()
         facts = known.facts | circumstances(chosen.image) | ({"note": chosen.note} if chosen.note else {})
         self.results = Results(known.samples, facts)
@@ -100,7 +100,7 @@ class Bench:
     def keep(self):
         self.results.write(self.path)
         if self.chosen.add:
-            DOCUMENT.write_text(self.results.markdown())
+            document.write()
 
     def left(self):
         minutes = (time.monotonic() - self.began) / 60

@@ -92,6 +92,10 @@ class Cluster:
                       if (endpoint.get("conditions") or {}).get("ready") is not False
                       for address in endpoint["addresses"])
 
+    def host(self, service):
+        """The name of one of the cluster's Services."""
+        return f"{self.name}-{service}.{self.namespace}.svc"
+
     def address(self, instance):
         return self.pod(instance)["status"]["podIP"]
 

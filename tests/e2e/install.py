@@ -12,6 +12,8 @@ CHART = ROOT / "charts" / "matriarch"
 REPOSITORY = "docker.io/matriarch/matriarch"
 POSTGRES = "docker.io/library/postgres:{}"
 PGBOUNCER = "docker.io/library/pgbouncer:trixie"
+# spec.pooler for SMALL.
+POOLER = {"image": PGBOUNCER, "poolSize": 6, "resources": {"requests": {"cpu": "20m", "memory": "16Mi"}}}
 NAMESPACE = "matriarch-system"
 
 

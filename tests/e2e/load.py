@@ -1,4 +1,4 @@
-"""Busy clients: pgbench in the lab's network, by a Service's name."""
+"""Busy clients: pgbench in the lab's network, or in a pod."""
 
 import base64
 import re
@@ -10,28 +10,59 @@ from pathlib import Path
 from kube import wait_for
 from lab_client import LAB
 
-PGBENCH = "/usr/lib/postgresql/15/bin/pgbench"
 TABLE = "create table if not exists busy (id bigserial primary key, client int, at timestamptz default now())"
 WRITE = "insert into busy (client) values (:client_id) returning id;\n"
 # Three statements, so that a change of master may fall between two of them.
 TRANSACTION = "begin;\n" + WRITE + "select count(*) from busy where id > 1000000000;\ncommit;\n"
 
 
+class InLab:
+    """This machine's pgbench, in the lab's network."""
+
+    folder = "/"  # where its files are for us
+    pgbench = "/usr/lib/postgresql/15/bin/pgbench"
+
+    def __init__(self, lab):
+        self.enter = [str(LAB), "--name", lab.name, "run", "--"]
+
+
+class InPod:
+    """The pgbench and the libpq of a pod's image, in its network and with its files. `process` is one of the pod."""
+
+    def __init__(self, process, version):
+        self.folder = f"/proc/{process}/root"
+        self.pgbench = f"/usr/lib/postgresql/{version}/bin/pgbench"
+        self.enter = ["nsenter", f"--target={process}", "--mount", "--net", "--"]
+
+
+def secret_of(cluster):
+    """The application's Secret, as text."""
+    return {key: base64.b64decode(value).decode() for key, value in cluster.secret()["data"].items()}
+
+
+def libpq_environment(secret, **options):
+    return {"PGUSER": secret["username"], "PGPASSWORD": secret["password"], "PGSSLMODE": "require",
+            "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"} | options
+
+
 class Load:
-    """So many clients for so long; then `errors` and the times of all transactions. Use it with `with`."""
+    """So many clients for so long; then `errors` and the times of all transactions. Use it with `with`.
+
+    `database` may be a whole URI, then without host and port. `options` are libpq's, as environment variables."""
 
     def __init__(self, lab, cluster, host, port, database, clients, seconds, script=TRANSACTION, rate=0,
-                 protocol="extended"):
-        self.folder = tempfile.TemporaryDirectory(prefix="matriarch-load-")
+                 protocol="extended", place=None, **options):
+        place = place or InLab(lab)
+        self.folder = tempfile.TemporaryDirectory(prefix="matriarch-load-", dir=Path(place.folder, "tmp"))
         path = Path(self.folder.name)
         (path / "script").write_text(script)
-        secret = {key: base64.b64decode(value).decode() for key, value in cluster.secret()["data"].items()}
-        self.environment = {"PGPASSWORD": secret["password"], "PGSSLMODE": "require", "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
-        self.command = [str(LAB), "--name", lab.name, "run", "--", PGBENCH, "--no-vacuum", f"--protocol={protocol}",
+        inside = Path("/tmp", path.name)
+        self.environment = libpq_environment(secret_of(cluster), **options)
+        self.command = [*place.enter, place.pgbench, "--no-vacuum", f"--protocol={protocol}",
                         "--client", str(clients), "--jobs", "2", "--time", str(seconds), "--progress", "1",
-                        "--log", f"--log-prefix={path}/log", f"--file={path}/script",
+                        "--log", f"--log-prefix={inside}/log", f"--file={inside}/script",
                         *(["--rate", str(rate)] if rate else []),
-                        "--host", host, "--port", str(port), "--username", secret["username"], database]
+                        *(["--host", host, "--port", str(port)] if host else []), database]
         # "prepared" for single statements only: pgbench itself stands still while it prepares one, with its other
         # clients in the middle of transactions.
         self.seconds, self.path, self.process = seconds, path, None

@@ -1,18 +1,16 @@
 """PgBouncer in front of the cluster: clients of it see no error of a planned change of master."""
 
-import base64
 import json
 import re
 
 import pytest
 
-from install import PGBOUNCER
+from install import POOLER
 from kube import wait_for
-from load import TABLE, Load, longest_silence, request_id
+from load import TABLE, Load, libpq_environment, longest_silence, request_id, secret_of
 from writer import Writer
 
 CLIENTS = 50
-POOLER = {"image": PGBOUNCER, "poolSize": 6, "resources": {"requests": {"cpu": "20m", "memory": "16Mi"}}}
 
 
 @pytest.fixture(scope="module")
@@ -32,15 +30,9 @@ def pooler_pods(cluster):
                              f"matriarch.dev/cluster={cluster.name},app.kubernetes.io/component=pooler")
 
 
-def host(cluster):
-    return f"{cluster.name}-pooler.{cluster.namespace}.svc"
-
-
 def psql(lab, cluster, database, statement, **options):
-    secret = {key: base64.b64decode(value).decode() for key, value in cluster.secret()["data"].items()}
-    environment = {"PGPASSWORD": secret["password"], "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"} | options
-    return lab("run", "--", "psql", "-h", host(cluster), "-p", "6432", "-U", secret["username"], "-d", database,
-               "-XAtqc", statement, env=environment, capture=True).stdout.strip()
+    return lab("run", "--", "psql", "-h", cluster.host("pooler"), "-p", "6432", "-d", database, "-XAtqc", statement,
+               env=libpq_environment(secret_of(cluster), **{"PGSSLMODE": "prefer"} | options), capture=True).stdout.strip()
 
 
 def test_each_name_leads_where_it_says_and_passwords_are_the_databases(pooled, lab):
@@ -50,17 +42,17 @@ def test_each_name_leads_where_it_says_and_passwords_are_the_databases(pooled, l
     # Its certificate is of the cluster's CA, for the Service's name.
     # A role that the operator knows nothing of, made by a user, comes in too; the superuser never does.
     pooled.sql(pooled.master, "drop role if exists clerk; create role clerk login password 'a: b'")
-    out = lab("run", "--", "psql", f"postgresql://clerk:a%3A%20b@{host(pooled)}:6432/orders_replica", "-XAtqc", "select current_user",
+    out = lab("run", "--", "psql", f"postgresql://clerk:a%3A%20b@{pooled.host('pooler')}:6432/orders_replica", "-XAtqc", "select current_user",
               capture=True).stdout.strip()
     assert out == "clerk"
-    refused = lab("run", "--", "psql", f"postgresql://postgres:x@{host(pooled)}:6432/orders", "-XAtqc", "select 1",
+    refused = lab("run", "--", "psql", f"postgresql://postgres:x@{pooled.host('pooler')}:6432/orders", "-XAtqc", "select 1",
                   check=False, capture=True)
     assert refused.returncode != 0
 
 
 def test_reads_are_spread_by_weight(pooled, lab):
     slaves = {pooled.address(name) for name in pooled.pods() if name != pooled.master}
-    with Load(lab, pooled, host(pooled), 6432, "orders_replica", 8, 6, "select count(*) from busy;\n",
+    with Load(lab, pooled, pooled.host("pooler"), 6432, "orders_replica", 8, 6, "select count(*) from busy;\n",
               protocol="prepared") as load:
         load.wait_busy()
         readers = {name: int(pooled.sql(name, "select count(*) from pg_stat_activity where usename = 'orders'"))
@@ -81,7 +73,7 @@ def test_reads_are_spread_by_weight(pooled, lab):
 def test_a_switchover_costs_no_busy_client_an_error(pooled, lab, figures):
     pooled.wait_ready(90)
     former, epoch = pooled.master, pooled.epoch
-    with Load(lab, pooled, host(pooled), 6432, "orders", CLIENTS, 12) as load:
+    with Load(lab, pooled, pooled.host("pooler"), 6432, "orders", CLIENTS, 12) as load:
         load.wait_busy()
         pooled.patch({"failover": {"target": "slave1", "requestId": request_id()}})
         pooled.wait_new_master(former, epoch)
@@ -94,7 +86,7 @@ def test_a_switchover_costs_no_busy_client_an_error(pooled, lab, figures):
 
 def test_a_restart_of_the_master_costs_no_busy_client_an_error(pooled, lab, figures):
     pooled.wait_ready(90)
-    with Load(lab, pooled, host(pooled), 6432, "orders", CLIENTS, 25) as load:
+    with Load(lab, pooled, pooled.host("pooler"), 6432, "orders", CLIENTS, 25) as load:
         load.wait_busy()
         pooled.patch({"postgresql": {"parameters": {"max_connections": "60"}}})
         wait_for("the master to have it", lambda: pooled.sql(pooled.master, "show max_connections", check=False) == "60", 60)
