@@ -84,7 +84,7 @@ bench-failover: ## Measure write outages, here and with Patroni (RUNS=3 ONLY="pa
 LOAD_OPTIONS = $(if $(RUNS),--runs $(RUNS)) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(CLIENTS),--clients $(CLIENTS)) \
 	$(if $(ADD),--add)
 
-bench-reads: ## Measure reads of the master alone against 1 to 3 slaves, 90 % reads (RUNS=3 SECONDS=7 ADD=1)
+bench-reads: ## Measure reads of the master alone against 1 to 3 slaves, 90 % reads (RUNS=3 SECONDS=6 ADD=1)
 	@tests/setup.sh all
 	@$(PYTHON) tests/bench/loads.py reads $(LOAD_OPTIONS)
 

@@ -13,7 +13,7 @@ Readers as fast as they can (16 connections), writers one for nine of their read
 core. *By URI list*: `read_uri` of the Secret with libpq 17 and `load_balance_hosts=random`. With `master 100` the master
 takes part of the reads like a slave of weight 100; otherwise none while a slave is ready. Medians of all runs; the ratio is
 that of reads and writes together to the master alone by the same way."""
-DEFAULTS = {"runs": 3, "seconds": 7}
+DEFAULTS = {"runs": 3, "seconds": 6}
 
 # What the master takes of the reads: without it a slave more is the master's reads less.
 MASTER_READS = {"routing": {"weights": {"master": 100}}}

@@ -8,7 +8,7 @@ from calm import wait_calm
 from cluster import SMALL
 from effect import WAYS, decided_and_published, first_write, milliseconds, writers
 from install import POOLER
-from kube import KubeError, WaitFailed, wait_for
+from kube import WaitFailed, wait_for
 from load import TABLE, Load, longest_silence, request_id
 from reconnecting import Reconnecting
 from report import percentile
@@ -59,7 +59,7 @@ def attempt(one_run, arena, *arguments):
     try:
         arena.cluster.wait_ready(90)
         return one_run(arena, *arguments)
-    except (AssertionError, KubeError) as error:
+    except Exception as error:  # the other runs are worth having
         return {"trouble": f"{type(error).__name__}: {str(error)[:300]}"}
 
 
@@ -117,8 +117,11 @@ def quiet_failover(arena, every):
 
 
 def counted(writer):
-    _, verdict = writer.stop()
-    return {"acknowledged": verdict["acknowledged"], "lost": verdict["lost"]}
+    try:
+        _, verdict = writer.stop()
+        return {"acknowledged": verdict["acknowledged"], "lost": verdict["lost"]}
+    except (AssertionError, TypeError, KeyError) as error:
+        return {"trouble": f"{type(error).__name__}: {str(error)[:300]}"}
 
 
 # In words and tables; pure.
@@ -145,6 +148,12 @@ def told(ms):
     return "?" if ms is None else f"{ms:,.0f} ms"
 
 
+def writer_table(every):
+    return [["way", "acknowledged", "lost"]] + [
+        [way, "?", one["trouble"]] if "trouble" in one else [way, f"{one['acknowledged']:,}", str(one["lost"])]
+        for way, one in every.items()]
+
+
 def spread_cells(values):
     known = [one for one in values if one is not None]
     return [str(len(known)), *(f"{percentile(known, share):,.0f}" if known else "" for share in (0.5, 0.99, 1))]
@@ -155,7 +164,8 @@ def median_and_most(values):
 
 
 def tables(results):
-    return [("What it costs", cost_table(results)), ("From decided to the first write", effect_table(results))]
+    return [("What it costs", cost_table(results)), ("From decided to the first write", effect_table(results)),
+            ("Rows of these writers, in all failovers", writer_table(results["writers"]))]
 
 
 def cost_table(results):
