@@ -17,6 +17,9 @@ inline constexpr std::string_view kPoolerSettingsKey = "pooler.ini";
 inline constexpr std::string_view kServerTlsSetting = "server_tls_sslmode";
 // In the pooler's Secret: who signs the servers' certificates.
 inline constexpr std::string_view kServerCaKey = "server-ca.crt";
+// And as whom it asks there, the same as in userlist.txt.
+inline constexpr const char* kPoolerUserKey = "username";
+inline constexpr const char* kPoolerPasswordKey = "password";
 inline std::string routing_config_map(std::string_view cluster) {
     return std::string(cluster) + "-routing";
 }

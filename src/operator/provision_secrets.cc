@@ -21,9 +21,16 @@ const StringMap kNothing;
 // own.
 Result<StringMap> pooler_login(const std::optional<ExternalLogin>& external,
                                const StringMap& former, Random& random) {
-    if (external) return StringMap{{kUserlist, userlist(external->user, external->password)}};
-    auto login = keep_login(former, random);
-    if (login) (*login)[kUserlist] = userlist(std::string(kPoolerRole), login->at("password"));
+    StringMap login;
+    if (external) {
+        login = {{kPoolerUserKey, external->user}, {kPoolerPasswordKey, external->password}};
+    } else {
+        auto kept = keep_login(former, random);
+        if (!kept) return kept.error();
+        login = std::move(*kept);
+        login[kPoolerUserKey] = kPoolerRole;
+    }
+    login[kUserlist] = userlist(login[kPoolerUserKey], login[kPoolerPasswordKey]);
     return login;
 }
 

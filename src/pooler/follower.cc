@@ -12,7 +12,8 @@ namespace log = telemetry::log;
 constexpr Duration kAgain = milliseconds(20);   // after a command that failed
 constexpr Duration kDrained = milliseconds(5);  // between two looks whether transactions are over
 constexpr Duration kCalm = seconds(5);
-// A planned change is over by then. If nobody says so the operator is gone, and the master serves.
+// A planned change is over by then, and a master that ended is back or replaced. If nobody says so
+// the operator is gone, or nothing can be done: clients are to hear that.
 constexpr Duration kLongestPause = seconds(15);
 
 bool older(const Routes& a, const Routes& b) {
@@ -31,6 +32,7 @@ Follower::Follower(Place place, Console& console, Hands hands, const Clock& cloc
 bool Follower::see(const Routes& routes, const std::string& settings) {
     if (routes_ && older(routes, *routes_)) return false;
     if (!routes_ || routes.pause != routes_->pause) pause_seen_ = clock_.now();
+    if (!routes_ || routes.master != routes_->master) away_since_.reset();
     routes_ = routes;
     if (routes.master) last_master_ = routes.master;
     settings_ = settings;
@@ -38,9 +40,19 @@ bool Follower::see(const Routes& routes, const std::string& settings) {
     return true;
 }
 
-bool Follower::hold_wanted() const {
-    if (!routes_->master) return true;
-    return !routes_->pause.empty() && clock_.now() - pause_seen_ < kLongestPause;
+void Follower::see_master(bool takes_clients) {
+    if (takes_clients)
+        away_since_.reset();
+    else if (!away_since_)
+        away_since_ = clock_.now();
+}
+
+std::string Follower::why_hold() const {
+    const TimePoint now = clock_.now();
+    if (!routes_->master) return "there is no master";
+    if (!routes_->pause.empty() && now - pause_seen_ < kLongestPause) return routes_->pause;
+    if (away_since_ && now - *away_since_ < kLongestPause) return "the master takes no clients";
+    return {};
 }
 
 Status Follower::write() {
@@ -69,7 +81,8 @@ void Follower::say(const std::string& word) {
 }
 
 Status Follower::hold() {
-    const bool wanted = hold_wanted();
+    const std::string why = why_hold();
+    const bool wanted = !why.empty();
     if (!wanted) say("");  // before: nobody may rely on it any more
     const auto paused = console_.paused();
     if (!paused) return paused.error();
@@ -80,8 +93,7 @@ Status Follower::hold() {
     }
     if (wanted && !holding_since_) {
         holding_since_ = clock_.now();
-        log::info("holds writers back",
-                  {{"why", routes_->master ? routes_->pause : std::string("there is no master")}});
+        log::info("holds writers back", {{"why", why}});
     } else if (!wanted && holding_since_) {
         hands_.held(clock_.now() - *holding_since_);
         log::info("lets writers go", {{"held", clock_.now() - *holding_since_}});
@@ -107,7 +119,7 @@ TimePoint Follower::step() {
         log::warn("PgBouncer does not follow yet", done.error());
         return clock_.now() + kAgain;
     }
-    const bool waits = !routes_->pause.empty() && hold_wanted();
+    const bool waits = !routes_->pause.empty() && !why_hold().empty();
     return clock_.now() + (waits && said_ != routes_->pause ? kDrained : kCalm);
 }
 

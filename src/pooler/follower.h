@@ -2,9 +2,9 @@
 //
 // Level-based: step() compares what is wanted with what PgBouncer says of itself and does what is
 // missing, so a command that failed is simply due again. Writers are held back (PAUSE) while there
-// is no master, and while the operator prepares a planned change (Routes::pause); it is told when
-// no transaction of theirs is left. An answer older than one that was followed is not looked at
-// (INV-4). One thread.
+// is no master, or it takes no clients, and while the operator prepares a planned change
+// (Routes::pause); it is told when no transaction of theirs is left. An answer older than one that
+// was followed is not looked at (INV-4). One thread.
 #pragma once
 
 #include <functional>
@@ -34,6 +34,8 @@ class Follower {
 
     // What the API says now; false: it is older than what is followed.
     bool see(const Routes& routes, const std::string& settings);
+    // Whether PostgreSQL at the master's address takes clients; until that is known, it does.
+    void see_master(bool takes_clients);
     // Certificates or passwords changed.
     void reload_files() { reload_due_ = true; }
     // Does what is due; says when to be called again at the latest.
@@ -42,7 +44,8 @@ class Follower {
     bool holding() const { return holding_since_.has_value(); }
 
   private:
-    bool hold_wanted() const;
+    // Why writers must wait now; empty: they need not.
+    std::string why_hold() const;
     Status write();
     Status hold();
     void say(const std::string& word);
@@ -56,6 +59,7 @@ class Follower {
     std::string settings_, ini_;
     bool reload_due_ = false;
     TimePoint seen_{}, pause_seen_{};
+    std::optional<TimePoint> away_since_;  // it takes no clients
     std::optional<TimePoint> holding_since_;
     std::string said_;
 };

@@ -52,14 +52,18 @@ std::optional<std::string> setting_in(const std::string& settings, std::string_v
     return settings.substr(value, settings.find('\n', value) - value);
 }
 
+std::string server_tls(const std::string& settings) {
+    return setting_in(settings, kServerTlsSetting)
+        .value_or(std::string(to_string(SslMode::VerifyCa)));
+}
+
 std::string pgbouncer_ini(const Place& place, const std::string& settings, const Routes& routes) {
     std::string out = "; Written by matriarch-pooler; changes made here are lost.\n[databases]\n";
     const auto add = [&](const std::string& name, const Target& target) {
         out += name + " = host=" + target.hosts + " port=" + std::to_string(target.port) +
                " dbname=" + place.database + "\n";
     };
-    const auto tls =
-        setting_in(settings, kServerTlsSetting).value_or(std::string(to_string(SslMode::VerifyCa)));
+    const std::string tls = server_tls(settings);
     const bool by_name = tls == to_string(SslMode::VerifyFull);
     for (const auto& name : place.writing())
         add(name, {dialled(*routes.master, by_name), routes.master->port});

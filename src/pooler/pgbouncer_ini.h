@@ -31,6 +31,9 @@ struct Place {
 // The value of `name` in a section `[pgbouncer]`.
 std::optional<std::string> setting_in(const std::string& settings, std::string_view name);
 
+// How PgBouncer verifies servers: the setting, or as our own databases are verified.
+std::string server_tls(const std::string& settings);
+
 // `settings` is the section that the operator wrote; routes.master must be there.
 std::string pgbouncer_ini(const Place& place, const std::string& settings, const Routes& routes);
 

@@ -14,9 +14,11 @@
 #include "base/random.h"
 #include "kube/cpprest_transport.h"
 #include "kube/credentials.h"
+#include "model/pooler.h"
 #include "net/server.h"
 #include "pooler/console.h"
 #include "pooler/follower.h"
+#include "pooler/master_watch.h"
 #include "pooler/pool_metrics.h"
 #include "pooler/routes_watch.h"
 #include "telemetry/controller_metrics.h"
@@ -67,7 +69,10 @@ class Process {
                      [this](const std::string& word) { watch_->tell(word); },
                      [this](Duration d) { metrics_.followed.observe(in_seconds(d)); },
                      [this](Duration d) { metrics_.held.observe(in_seconds(d)); }},
-                    clock_) {}
+                    clock_),
+          master_watch_(clock_, [this](const std::string& address, bool takes_clients) {
+              loop_.post([this, address, takes_clients] { see_master(address, takes_clients); });
+          }) {}
 
     int run() {
         signal(SIGPIPE, SIG_IGN);
@@ -139,6 +144,31 @@ class Process {
                              {{"epoch", routes.epoch}, {"sequence", routes.sequence}});
         pool_size_ = pool_size_in(settings);
         step();
+        follow_master(routes, settings);
+    }
+
+    void follow_master(const Routes& routes, const std::string& settings) {
+        if (!routes.master) return;
+        const auto& folder = o_.place.secret_dir;
+        const auto secret = [&](std::string_view key) {
+            return agent::read_file(folder + "/" + std::string(key)).value_or("");
+        };
+        master_ = {.host = routes.master->host,
+                   .address = routes.master->address,
+                   .port = routes.master->port,
+                   .database = o_.place.database,
+                   .user = secret(kPoolerUserKey),
+                   .password = secret(kPoolerPasswordKey),
+                   .ssl_mode = server_tls(settings),
+                   .ca_file = folder + "/" + std::string(kServerCaKey)};
+        // Of an older operator's Secret there is nobody to ask as.
+        if (!master_.user.empty()) master_watch_.follow(master_);
+    }
+
+    void see_master(const std::string& address, bool takes_clients) {
+        if (address != master_.address) return;
+        follower_.see_master(takes_clients);
+        if (takes_clients == follower_.holding()) step();
     }
 
     // Steps that are due at the same time are one.
@@ -219,12 +249,14 @@ class Process {
     std::unique_ptr<RoutesWatch> watch_;
     std::unique_ptr<net::HttpServer> server_;
     std::string program_;
+    MasterSession master_;
     pid_t child_ = 0;
     int pool_size_ = 0, exit_code_ = 0;
     std::int64_t secret_changed_ = 0;
     TimePoint next_step_{};
     std::atomic<std::int64_t> answered_{0};  // when PgBouncer did, last
     std::atomic<bool> leaving_{false};
+    MasterWatch master_watch_;  // the last: its thread uses the loop
 };
 
 }  // namespace

@@ -38,6 +38,19 @@ Error refused(const PGresult* result) {
 
 void silent(void*, const char*) {}
 
+// libpq writes "FATAL:  28P01: …", the first word in the server's language.
+std::string sqlstate_in(std::string_view text) {
+    constexpr std::size_t kLength = 5;
+    for (auto at = text.find(":  "); at != text.npos; at = text.find(":  ", at + 1)) {
+        const auto state = text.substr(at + 3, kLength);
+        const bool letters = std::all_of(state.begin(), state.end(), [](char c) {
+            return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z');
+        });
+        if (letters && text.substr(at + 3 + kLength).starts_with(": ")) return std::string(state);
+    }
+    return {};
+}
+
 }  // namespace
 
 Rows::Rows(pg_result* result) : result_(result, PQclear) {}
@@ -73,6 +86,7 @@ Result<Connection> Connection::open(const ConnectionOptions& options, Deadline d
                                        PQfinish);
     if (!connection) return make_error(ErrorKind::Unavailable, "no memory for a connection");
     PQsetNoticeProcessor(connection.get(), silent, nullptr);
+    PQsetErrorVerbosity(connection.get(), PQERRORS_VERBOSE);  // names the SQLSTATE
     auto next = PGRES_POLLING_WRITING;
     while (PQstatus(connection.get()) != CONNECTION_BAD && next != PGRES_POLLING_OK) {
         const short events = next == PGRES_POLLING_READING ? POLLIN : POLLOUT;
@@ -84,6 +98,7 @@ Result<Connection> Connection::open(const ConnectionOptions& options, Deadline d
     if (PQstatus(connection.get()) != CONNECTION_OK)
         return make_error(ErrorKind::Unavailable, "cannot connect to PostgreSQL",
                           first_line(PQerrorMessage(connection.get())));
+    PQsetErrorVerbosity(connection.get(), PQERRORS_DEFAULT);
     PQsetnonblocking(connection.get(), 1);
     return Connection(std::move(connection), clock);
 }
@@ -134,6 +149,20 @@ Result<Rows> Connection::one(const std::string& sql, Deadline deadline) {
     if (all->empty() || all->front().count() == 0)
         return make_error(ErrorKind::NotFound, "the statement gave no row");
     return std::move(all->front());
+}
+
+bool Connection::ended_within(Duration patience) {
+    if (!connection_) return true;
+    PGconn* c = connection_.get();
+    if (!wait_for(PQsocket(c), POLLIN, Deadline::after(*clock_, patience), *clock_)) return false;
+    if (PQconsumeInput(c) == 1 && PQstatus(c) != CONNECTION_BAD) return false;  // a notice
+    connection_.reset();
+    return true;
+}
+
+bool takes_clients(const Error& failure) {
+    const std::string state = sqlstate_in(failure.cause);
+    return !state.empty() && !state.starts_with("57P");
 }
 
 std::string quote_literal(std::string_view text) {

@@ -4,8 +4,8 @@
 // blocks without limit, and names are resolved synchronously; so this drives PQconnectPoll and
 // PQconsumeInput with poll(2) itself and, past a deadline, closes the socket. One owner thread.
 // Errors: Timeout (unknown whether it acted), Unavailable (no server, or it went away), Invalid
-// (the server refused the statement; `cause` is its SQLSTATE). A message of a connect failure that
-// names an SQLSTATE proves that a server lives.
+// (the server refused the statement; `cause` is its SQLSTATE). The `cause` of a failure to connect
+// has the server's SQLSTATE if the server answered.
 #pragma once
 
 #include <memory>
@@ -52,6 +52,8 @@ class Connection {
     Result<Rows> one(const std::string& sql, Deadline deadline);
 
     bool open() const { return connection_ != nullptr; }
+    // Waits for the server to end this session, which asks nothing meanwhile; false: it did not.
+    bool ended_within(Duration patience);
 
   private:
     Connection(std::shared_ptr<pg_conn> connection, const Clock& clock)
@@ -60,6 +62,10 @@ class Connection {
     std::shared_ptr<pg_conn> connection_;
     const Clock* clock_;
 };
+
+// Whether a failure to connect is a server's answer to this client alone: not that nobody answered,
+// nor that the server starts, ends or recovers, when it takes nobody.
+bool takes_clients(const Error& failure);
 
 // 'it''s' and "my table".
 std::string quote_literal(std::string_view text);

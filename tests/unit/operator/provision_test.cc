@@ -234,6 +234,7 @@ TEST(ProvisionPoolerSecret, GivenOurOwnDatabases_WhenPlanned_ThenPoolersHaveAPas
     execute(plan(), held);
     const StringMap data = held.secret("orders-pooler")->data;
     EXPECT_EQ(data.at("userlist.txt"), "\"matriarch_pooler\" \"" + data.at("password") + "\"\n");
+    EXPECT_EQ(data.at("username"), "matriarch_pooler");
     EXPECT_EQ(data.at("server-ca.crt"), ca.at("ca.crt"));
     EXPECT_TRUE(plan().writes.empty());
 }
@@ -252,6 +253,7 @@ TEST(ProvisionPoolerSecret, GivenDatabasesElsewhere_WhenPlanned_ThenPoolersLogIn
     EXPECT_EQ(data.at("userlist.txt"), "\"app\" \"a \"\"b\"\"\"\n");
     EXPECT_EQ(data.at("server-ca.crt"), "THEIR CA");
     EXPECT_EQ(data.at("ca.crt"), ca.at("ca.crt")) << "of the certificate that clients see";
+    EXPECT_EQ(data.at("username"), "app");
     EXPECT_FALSE(data.contains("verifier"));
     login.ca_pem.clear();
     EXPECT_EQ(plan().writes.size(), 1u);

@@ -158,6 +158,41 @@ TEST_F(FollowerTest, GivenAnOlderAnswer_WhenSeen_ThenItIsNotFollowed_INV4) {
     EXPECT_THAT(ini, HasSubstr("app = host=10.0.0.2 "));
 }
 
+TEST_F(FollowerTest, GivenAMasterThatTakesNoClients_WhenAnotherOneServes_ThenWritersWaitForThat) {
+    follow(routes(1, 1));
+    follower.see_master(true);
+    follower.step();
+    EXPECT_THAT(console.done, IsEmpty());
+    follower.see_master(false);
+    follower.step();
+    EXPECT_THAT(console.done, ElementsAre("PAUSE app", "PAUSE app_master"));
+    EXPECT_THAT(words, IsEmpty()) << "nobody asked";
+    console.done.clear();
+    follow(routes(2, 1, 2));
+    EXPECT_THAT(ini, HasSubstr("app = host=10.0.0.2 "));
+    EXPECT_THAT(console.done, ElementsAre("RESUME app", "RESUME app_master"));
+}
+
+TEST_F(FollowerTest, GivenAMasterThatTakesNoClients_WhenItIsBackOrForLong_ThenWritersGo) {
+    follow(routes(1, 1));
+    follower.see_master(false);
+    follower.step();
+    follower.see_master(true);
+    follower.step();
+    EXPECT_THAT(console.paused_now, IsEmpty()) << "it restarted";
+    follower.see_master(false);
+    follower.step();
+    clock.pass(seconds(14));
+    follower.see_master(false);
+    follower.step();
+    EXPECT_EQ(console.paused_now.size(), 2u);
+    clock.pass(seconds(2));
+    follower.step();
+    EXPECT_THAT(console.paused_now, IsEmpty()) << "clients are to hear of it";
+    follow(routes(1, 2));
+    EXPECT_THAT(console.paused_now, IsEmpty()) << "the same master in other routes is no news";
+}
+
 TEST_F(FollowerTest, GivenNoMaster_WhenItIsKnownAgain_ThenWritersWaitForIt) {
     follow(routes(1, 1));
     Routes none = routes(1, 2);
