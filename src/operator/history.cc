@@ -27,6 +27,24 @@ std::vector<ChangeOfMaster> whole_history(std::vector<ChangeOfMaster> published,
     return published;
 }
 
+std::optional<ChangeOfMaster> untold_change(const std::vector<ChangeOfMaster>& history,
+                                            const AuthorityRecord& record, WallTime now) {
+    const auto epoch = static_cast<std::int64_t>(record.epoch.value);
+    const bool told = std::any_of(history.begin(), history.end(),
+                                  [&](const ChangeOfMaster& c) { return c.epoch >= epoch; });
+    if (told || record.former.empty() || record.phase != Phase::Serving || !record.verified)
+        return {};
+    ChangeOfMaster change;
+    change.time = format_rfc3339(now);
+    change.epoch = epoch;
+    change.from = record.former.value;
+    change.to = record.holder.value;
+    change.reason = "found afterwards: the operator that made it ended before it could tell";
+    change.proof = to_string(record.proof.value_or(ProofKind::ConfirmedFence));
+    change.loss = loss_text({});
+    return change;
+}
+
 std::string loss_text(std::optional<Bytes> at_most) {
     if (!at_most) return "not known: the old master's last WAL was not seen";
     if (at_most->value == 0) return "none";

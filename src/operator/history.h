@@ -4,6 +4,8 @@
 #include <optional>
 #include <vector>
 
+#include "base/clock.h"
+#include "model/record.h"
 #include "model/report.h"
 #include "operator/status.h"
 
@@ -15,6 +17,11 @@ void record_change(std::vector<ChangeOfMaster>& history, ChangeOfMaster change);
 // `published` with all that it does not show yet.
 std::vector<ChangeOfMaster> whole_history(std::vector<ChangeOfMaster> published,
                                           const std::vector<ChangeOfMaster>& untold);
+
+// The change to the record's epoch, if the history does not tell of it: its operator died between
+// the last step and the status. Of what it cost nothing is known.
+std::optional<ChangeOfMaster> untold_change(const std::vector<ChangeOfMaster>& history,
+                                            const AuthorityRecord& record, WallTime now);
 
 // What a change lost, in words; nothing: not known.
 std::string loss_text(std::optional<Bytes> at_most);

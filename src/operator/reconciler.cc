@@ -199,7 +199,7 @@ Result<Duration> Reconciler::look(Look& look) {
     } else if (!plan.master_failed && plan.rule != "finish_promotion") {
         memory.master_failed_since.reset();
     }
-    story_.resume(memory, look.seen);
+    story_.resume(cluster, memory, look.seen);
     // It came back as it was: no change of master.
     const bool same =
         memory.change && look.seen.record && look.seen.record->epoch == memory.change->epoch;

@@ -48,11 +48,16 @@ void Story::master_failed(const Cluster& cluster, ClusterMemory& memory,
          seen.record->holder.value + " can't serve: " + why);
 }
 
-void Story::resume(ClusterMemory& memory, const decide::Observation& seen) {
+void Story::resume(const Cluster& cluster, ClusterMemory& memory, const decide::Observation& seen) {
     if (memory.change || !seen.record || !seen.published) return;
     const auto& record = *seen.record;
     const auto& routes = *seen.published;
-    if (record.phase != Phase::Promoting && routes.epoch >= record.epoch) return;
+    if (record.phase != Phase::Promoting && routes.epoch >= record.epoch) {
+        if (auto change = untold_change(whole_history(cluster.status.history, memory.history),
+                                        record, clock_.wall()))
+            record_change(memory.history, std::move(*change));
+        return;
+    }
     const TimePoint now = clock_.now();
     ChangeUnderWay change;
     change.began = change.last_step = now;

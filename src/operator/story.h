@@ -20,8 +20,9 @@ class Story {
 
     void master_failed(const Cluster& cluster, ClusterMemory& memory,
                        const decide::Observation& seen, const std::string& why);
-    // A change of master that another operator began, so that it is told all the same.
-    void resume(ClusterMemory& memory, const decide::Observation& seen);
+    // A change of master that another operator began, so that it is told all the same; also one
+    // that it ended and could not tell of any more.
+    void resume(const Cluster& cluster, ClusterMemory& memory, const decide::Observation& seen);
     void record_written(const Cluster& cluster, ClusterMemory& memory,
                         const std::optional<AuthorityRecord>& before, const AuthorityRecord& after,
                         std::optional<Bytes> loss, const std::string& reason);

@@ -79,9 +79,13 @@ def leader_killed_at(point):
     return body
 
 
+# Before the fence is ordered the master's own agent may start it again, once, since no operator is there.
+BEFORE_THE_FENCE = ("detected", "before-order-fence")
+
 for letter, words, point in STOPS:
     case(f"25{letter}", f"postmaster killed, and the leader when {words}",
-         failover(RESUMED), kill_points=True)(leader_killed_at(point))
+         settles(RESUMED, epochs=1) if point in BEFORE_THE_FENCE else failover(RESUMED),
+         kill_points=True)(leader_killed_at(point))
 
 
 @case("25i", "leader killed while the old master is rewound", failover(NODE, lost="reported", ready=240),

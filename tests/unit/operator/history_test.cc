@@ -18,6 +18,29 @@ ChangeOfMaster change(std::int64_t epoch, const char* from, const char* to,
 
 const InstanceName kOld{"orders-1"};
 
+TEST(History, GivenAChangeWhoseOperatorDied_WhenTheRecordServes_ThenItIsToldOnceAndWithoutALoss) {
+    AuthorityRecord record;
+    record.epoch = Epoch(7);
+    record.former = InstanceName("orders-1");
+    record.holder = InstanceName("orders-2");
+    record.phase = Phase::Serving;
+    record.verified = true;
+    std::vector<ChangeOfMaster> history(1);
+    history[0].epoch = 6;
+    const auto change = untold_change(history, record, WallTime{});
+    ASSERT_TRUE(change.has_value());
+    EXPECT_EQ(change->epoch, 7);
+    EXPECT_EQ(change->from, "orders-1");
+    EXPECT_EQ(change->to, "orders-2");
+    EXPECT_EQ(change->loss, loss_text({})) << "nothing is known of it";
+    record_change(history, *change);
+    EXPECT_FALSE(untold_change(history, record, WallTime{}).has_value());
+    record.epoch = Epoch(8);
+    record.phase = Phase::Promoting;  // under way: it is told when it ends
+    EXPECT_FALSE(untold_change(history, record, WallTime{}).has_value());
+    EXPECT_FALSE(untold_change({}, AuthorityRecord{}, WallTime{}).has_value());
+}
+
 TEST(SettleLoss, GivenABound_WhenTheOldMasterWasRewound_ThenItBecomesExact) {
     const std::vector history{change(6, "orders-2", "orders-3", Bytes(0)),
                               change(5, "orders-1", "orders-2", Bytes(16384))};
