@@ -45,6 +45,15 @@ Rescue offer(const InstanceView& source) {
                   running ? report.replayed : report.end_of_wal};
 }
 
+// All that was ever acknowledged on the newest timeline is in the data of the one that opened it,
+// also where it was to lead anew and ended before it was verified: others came to that number as
+// slaves, and a slave's data does not become a master's without a timeline of its own.
+bool has_own_timeline(const Facts& f, const Report& report) {
+    return stopped_as_master(report) && report.timeline == f.record->timeline &&
+           !report.timeline_opened_by.empty() &&
+           report.timeline_opened_by == f.record->timeline_opened_by;
+}
+
 // An administrator names the one that shall lead and says that commits may be lost.
 bool loss_is_accepted(const Facts& f) {
     return change_requested(f) && f.seen.spec.failover.accept_data_loss;
@@ -138,7 +147,7 @@ std::optional<Candidate> consider(const Facts& f, const InstanceView& instance, 
     c.lacking = distance(c.rescue ? c.rescue->end : have, known_end(f));
     // While it serves, the last record is still to be confirmed.
     const bool decided = f.master_state != MasterState::Serving;
-    const bool own = c.former_master && served(*f.record);
+    const bool own = c.former_master && (served(*f.record) || has_own_timeline(f, report));
     if (decided && !own && !loss_is_accepted(f) && !may_lack_commits(f, instance, have).empty()) {
         c.must_reach = c.rescue ? c.rescue->end : have;
         if (auto why = may_lack_commits(f, instance, c.must_reach); !why.empty())
