@@ -128,7 +128,7 @@ class Run {
         stuck_ = checks_.needs_a_person();
         if (!stuck_) return world_.violate("rest", when + ": " + unrest);
         world_.tell("rest", "an administrator's word is needed: " + unrest);
-        world_.count("ended in need of a person");
+        world_.count(kNeedsPerson);
     }
 
     // Nothing happens, so nearly nothing is done.
