@@ -4,6 +4,7 @@
 
 #include "base/mutant.h"
 #include "decide/mandate.h"
+#include "decide/orders.h"
 #include "decide/synchronous.h"
 
 namespace matriarch::decide {
@@ -43,6 +44,10 @@ Rescue offer(const InstanceView& source) {
                   report.timeline,
                   reach(report),
                   running ? report.replayed : report.end_of_wal};
+}
+
+bool stands_still(const Facts& f, const InstanceView& slave) {
+    return mutant("receivers_stay") || (done(slave, halt(f, slave)) && !slave.report->receiving);
 }
 
 // All that was ever acknowledged on the newest timeline is in the data of the one that opened it,
@@ -132,6 +137,9 @@ std::optional<Candidate> consider(const Facts& f, const InstanceView& instance, 
         if (f.excluded(instance.name)) return no("spec.failover.exclude names it");
         if (report.state != PostgresState::Running || report.in_recovery != Known::Yes)
             return no("it is not running as a slave");
+        // The others' patience is for those who hang, not with them.
+        if (f.master_state != MasterState::Serving && !stands_still(f, instance))
+            return no("its WAL receiver was not seen to stop");
     }
     const bool newest = report.timeline == f.record->timeline || mutant("older_timelines_lead");
     const bool forced = loss_is_accepted(f) && report.timeline < f.record->timeline &&

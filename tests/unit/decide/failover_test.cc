@@ -95,6 +95,14 @@ TEST_F(Fenced, GivenAnInstanceThatNeverReported_WhenPatienceIsOver_ThenTheOthers
     EXPECT_EQ(orders_in(plan), 1u) << "orders-3 is asked again to halt";
 }
 
+// Found by simulation: the one that hung, and was asked in vain, was chosen itself.
+TEST_F(Fenced, GivenAReceiverThatRuns_WhenPatienceIsOver_ThenTheOneThatStandsStillLeads) {
+    s.stream(2);
+    s.seen.master_failed_since = kNow - seconds(5);
+    ASSERT_NE(chosen(), nullptr);
+    EXPECT_EQ(chosen()->holder, InstanceName("orders-3"));
+}
+
 // Found by simulation: it was chosen, got no grant, and nobody was master.
 TEST_F(Fenced, GivenASlaveWhoseClockRunsWrong_WhenRanked_ThenTheOtherLeads) {
     s.at(2).clock_trouble = "its clock runs too fast";
