@@ -245,9 +245,8 @@ Verdict replace_master(const Facts& f, Plan& plan) {
                 {"MasterServing", false, "MasterSilent",
                  name + " does not answer (" + std::string(to_string(f.master_state)) +
                      "): without a proof that it acknowledges nothing more nobody is promoted; "
-                     "the end of its mandate, or its agent's word, settles it, or yours, if its "
-                     "machine is off for certain: spec.failover.confirmDead.podUid: " +
-                     f.record->holder_pod.value});
+                     "the end of its mandate, or its agent's word, settles it, or yours: " +
+                     ask_for_word(f)});
             if (!administrators_word(f).empty())
                 return choose(f, plan, ProofKind::AdministratorsWord);
             return stop_granting(f, plan);
