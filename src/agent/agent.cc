@@ -14,6 +14,10 @@ namespace log = telemetry::log;
 
 constexpr int kStepLimit = 16;  // a decision leads to another at most so often at one moment
 
+bool is_of(const Incarnation& incarnation, const PodUid& pod) {
+    return incarnation.value.starts_with(pod.value + "/");
+}
+
 }  // namespace
 
 bool resumes(OrderKind kind) {
@@ -57,8 +61,11 @@ void Agent::begin() {
         log::info("takes up the stored goal", {{"goal", to_string(goal_->order.kind)}});
     }
     mandate_.sit(seat());
-    // A cluster of one needs nobody's word to go on.
-    if (state_.goal && makes_master(state_.goal->kind) && mandate_.alone()) start_by_itself();
+    // A cluster of one needs nobody's word to go on, where it was told to lead: in another pod it
+    // can't know whether the former one still runs, nor what was decided since.
+    const bool led_here = state_.goal && makes_master(state_.goal->kind) &&
+                          is_of(state_.goal->incarnation, settings_.pod);
+    if (led_here && mandate_.alone()) start_by_itself();
     main_job_ = begin_job(InspectJob{});
     v_.job = job_index<InspectJob>();
     publish();

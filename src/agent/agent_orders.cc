@@ -75,7 +75,10 @@ Status Agent::remember(const Order& order) {
                         clock_.now() >= promised_until_;  // no promise of the longer one stands
     next.ttl = lowers ? order.ttl : std::max(next.ttl, order.ttl);
     if (is_goal(order.kind)) {
-        if (!(next.goal && next.goal->id == order.id && next.goal->upstream == order.upstream)) {
+        const bool same = next.goal && next.goal->id == order.id &&
+                          next.goal->upstream == order.upstream &&
+                          next.goal->incarnation == order.incarnation;
+        if (!same) {
             next.goal = order;
             next.goal->config.reset();  // kept once, in `config`
             next.goal->sync.reset();    // likewise, in `sync`

@@ -94,6 +94,12 @@ std::string administrators_word(const Facts& f) {
     return "";
 }
 
+std::string ask_for_word(const Facts& f) {
+    return "if the machine of pod " + f.record->holder_pod.value + " of " + f.record->holder.value +
+           " is off, or the pod is gone, for certain, say so: spec.failover.confirmDead.podUid: " +
+           f.record->holder_pod.value;
+}
+
 Verdict stop_granting(const Facts& f, Plan& plan) {
     const bool wanted = f.seen.spec.failover.mode == FailoverMode::Automatic || change_requested(f);
     plan.recheck = std::min<Duration>(plan.recheck, milliseconds(250));

@@ -23,6 +23,8 @@ bool all_silent(const Facts& facts);
 // An administrator's word that the holder's pod is over, as a reason; empty: none. It counts only
 // where nothing speaks against it.
 std::string administrators_word(const Facts& facts);
+// Words that ask for it.
+std::string ask_for_word(const Facts& facts);
 
 // Sets the record to `closing` if that is so: from then on the mandate can only run out.
 // Always decides.

@@ -4,6 +4,7 @@
 
 #include "base/mutant.h"
 #include "decide/mandate.h"
+#include "decide/orders.h"
 #include "decide/synchronous.h"
 
 namespace matriarch::decide {
@@ -43,6 +44,19 @@ Rescue offer(const InstanceView& source) {
                   report.timeline,
                   reach(report),
                   running ? report.replayed : report.end_of_wal};
+}
+
+bool stands_still(const Facts& f, const InstanceView& slave) {
+    return mutant("receivers_stay") || (done(slave, halt(f, slave)) && !slave.report->receiving);
+}
+
+// All that was ever acknowledged on the newest timeline is in the data of the one that opened it,
+// also where it was to lead anew and ended before it was verified: others came to that number as
+// slaves, and a slave's data does not become a master's without a timeline of its own.
+bool has_own_timeline(const Facts& f, const Report& report) {
+    return stopped_as_master(report) && report.timeline == f.record->timeline &&
+           !report.timeline_opened_by.empty() &&
+           report.timeline_opened_by == f.record->timeline_opened_by;
 }
 
 // An administrator names the one that shall lead and says that commits may be lost.
@@ -123,6 +137,9 @@ std::optional<Candidate> consider(const Facts& f, const InstanceView& instance, 
         if (f.excluded(instance.name)) return no("spec.failover.exclude names it");
         if (report.state != PostgresState::Running || report.in_recovery != Known::Yes)
             return no("it is not running as a slave");
+        // The others' patience is for those who hang, not with them.
+        if (f.master_state != MasterState::Serving && !stands_still(f, instance))
+            return no("its WAL receiver was not seen to stop");
     }
     const bool newest = report.timeline == f.record->timeline || mutant("older_timelines_lead");
     const bool forced = loss_is_accepted(f) && report.timeline < f.record->timeline &&
@@ -138,7 +155,7 @@ std::optional<Candidate> consider(const Facts& f, const InstanceView& instance, 
     c.lacking = distance(c.rescue ? c.rescue->end : have, known_end(f));
     // While it serves, the last record is still to be confirmed.
     const bool decided = f.master_state != MasterState::Serving;
-    const bool own = c.former_master && served(*f.record);
+    const bool own = c.former_master && (served(*f.record) || has_own_timeline(f, report));
     if (decided && !own && !loss_is_accepted(f) && !may_lack_commits(f, instance, have).empty()) {
         c.must_reach = c.rescue ? c.rescue->end : have;
         if (auto why = may_lack_commits(f, instance, c.must_reach); !why.empty())

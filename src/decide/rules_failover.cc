@@ -23,17 +23,32 @@ Verdict reopen(const Facts& f, Plan& plan) {
     return Verdict::Decided;
 }
 
+// It ended as master, and has heard of `epoch` ...
+bool ended_in(const Report& report, Epoch epoch) {
+    return stopped_as_master(report) && report.epoch == epoch;
+}
+
+// ... or has led in it for certain.
+bool led_in(const Report& report, Epoch epoch) {
+    return ended_in(report, epoch) && !report.epoch_id.empty() &&
+           report.timeline_opened_by == report.epoch_id;
+}
+
 // The one that serves in an epoch that the record knows nothing of, or, once everybody answers and
-// nobody serves, that did until its mandate ran out. Never more than one.
+// nobody serves, that did until its mandate ran out. Never more than one: former masters may know
+// the epoch as well, but only its own opened a timeline in its name.
 const InstanceView* master_of(const Facts& f, Epoch epoch) {
     const auto& all = f.seen.instances;
     const bool nobody = std::none_of(all.begin(), all.end(), serves);
     if (nobody && !std::all_of(all.begin(), all.end(), [&](auto& i) { return f.fresh(i); }))
         return nullptr;
+    const bool certain = std::any_of(all.begin(), all.end(), [&](const auto& i) {
+        return i.report && led_in(*i.report, epoch);
+    });
     const InstanceView* found = nullptr;
     for (const auto& i : all) {
         if (!i.report) continue;
-        const bool was = stopped_as_master(*i.report) && i.report->epoch == epoch;
+        const bool was = certain ? led_in(*i.report, epoch) : ended_in(*i.report, epoch);
         if (!(nobody ? was : serves(i))) continue;
         if (found != nullptr) return nullptr;
         found = &i;
@@ -231,9 +246,8 @@ Verdict replace_master(const Facts& f, Plan& plan) {
                 {"MasterServing", false, "MasterSilent",
                  name + " does not answer (" + std::string(to_string(f.master_state)) +
                      "): without a proof that it acknowledges nothing more nobody is promoted; "
-                     "the end of its mandate, or its agent's word, settles it, or yours, if its "
-                     "machine is off for certain: spec.failover.confirmDead.podUid: " +
-                     f.record->holder_pod.value});
+                     "the end of its mandate, or its agent's word, settles it, or yours: " +
+                     ask_for_word(f)});
             if (!administrators_word(f).empty())
                 return choose(f, plan, ProofKind::AdministratorsWord);
             return stop_granting(f, plan);

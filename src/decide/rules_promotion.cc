@@ -117,7 +117,8 @@ Verdict replace_candidate(const Facts& f, Plan& plan) {
 Verdict wait_for_candidate(const Facts& f, Plan& plan) {
     plan.findings.push_back({"FailoverPossible", false, "CandidateSilent",
                              "the agent of " + f.record->holder.value + ", chosen for epoch " +
-                                 std::to_string(f.record->epoch.value) + ", does not answer"});
+                                 std::to_string(f.record->epoch.value) + ", does not answer; " +
+                                 ask_for_word(f)});
     if (!administrators_word(f).empty()) return choose(f, plan, ProofKind::AdministratorsWord);
     return stop_granting(f, plan);
 }

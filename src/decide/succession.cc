@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/mutant.h"
+#include "decide/mandate.h"
 #include "decide/orders.h"
 #include "decide/ranking.h"
 #include "decide/synchronous.h"
@@ -211,7 +212,8 @@ Verdict choose(const Facts& f, Plan& plan, ProofKind proof) {
     }
     if (!ranking.winner) {
         plan.findings.push_back({"FailoverPossible", false, "NoCandidate",
-                                 "no instance may become master: " + join(ranking.refused)});
+                                 "no instance may become master: " + join(ranking.refused) +
+                                     (proof == ProofKind::Expiry ? "; " + ask_for_word(f) : "")});
         return Verdict::Decided;
     }
     plan.steps.push_back(

@@ -1,5 +1,8 @@
 #include "operator/story.h"
 
+#include <algorithm>
+
+#include "decide/synchronous.h"
 #include "operator/history.h"
 #include "operator/names.h"
 #include "telemetry/log.h"
@@ -13,6 +16,12 @@ namespace {
 bool is_summary(std::string_view condition) {
     return condition == "Ready" || condition == "MasterServing" || condition == "SlavesReady" ||
            condition == "ReadsRouted";
+}
+
+// Of two steps, the second of which began with what the first had left.
+std::optional<Bytes> together(std::optional<Bytes> first, std::optional<Bytes> second) {
+    if (!first || !second) return {};
+    return Bytes(first->value + second->value);
 }
 
 }  // namespace
@@ -63,7 +72,8 @@ void Story::resume(const Cluster& cluster, ClusterMemory& memory, const decide::
     change.began = change.last_step = now;
     change.began_wall = clock_.wall();
     change.from = record.former.empty() && routes.master ? routes.master->instance : record.former;
-    change.epoch = Epoch(record.epoch.value - 1);
+    // Epochs of which nobody told belong to it: what they lost is not known.
+    change.epoch = std::min(routes.epoch, Epoch(record.epoch.value - 1));
     change.why = "found under way; the time before is not counted";
     change.proof = record.proof.value_or(ProofKind::ConfirmedFence);
     memory.change = std::move(change);
@@ -77,14 +87,19 @@ void Story::record_written(const Cluster& cluster, ClusterMemory& memory,
     if (after.phase == Phase::Promoting && (!before || before->epoch != after.epoch)) {
         step(memory, "chosen");
         if (memory.change) {
-            memory.change->loss = loss;
+            const bool untold =
+                before && before->epoch > memory.change->epoch && decide::served(*before);
+            memory.change->loss = untold ? together(memory.change->loss, loss) : loss;
             memory.change->proof = after.proof.value_or(ProofKind::ConfirmedFence);
         }
         tell(cluster, kube::EventType::Normal, "Promoting", "Failover",
              "epoch " + epoch + " is " + after.holder.value + "'s: " + reason);
     } else if (before && before->phase == Phase::Promoting && after.phase == Phase::Serving) {
         step(memory, "promoted");
-        if (memory.change && loss) memory.change->loss = loss;
+        // Of the last step alone.
+        const bool several = memory.change && after.epoch.value > memory.change->epoch.value + 1;
+        if (memory.change && loss && !several) memory.change->loss = loss;
+        if (several && loss && loss->value > 0) memory.change->loss.reset();
         tell(cluster, kube::EventType::Normal, "Promoted", "Failover",
              after.holder.value + " accepts writes in epoch " + epoch + ", timeline " +
                  std::to_string(after.timeline.value));

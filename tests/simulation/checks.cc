@@ -42,14 +42,11 @@ std::string Checks::why_not_its_right(const Postgres& server) const {
 
 void Checks::acknowledges(const Postgres& server, std::uint64_t row, Lsn end) {
     world_.count("acknowledged");
+    if (deleted_) return;  // the record that the operator makes anew is not looked at either
     if (const auto why = why_not_its_right(server); !why.empty()) {
         const auto thawed = server.thawed_at();
         if (thawed && world_.now() - *thawed < kThawLimit) {
             world_.count("acknowledged after a thaw");
-            return;
-        }
-        if (same_instance_alone(server)) {
-            world_.count("acknowledged alone, by a new pod");
             return;
         }
         world_.violate("INV-1", server.place().name.value + " (" + server.place().pod.value +
@@ -64,14 +61,6 @@ void Checks::acknowledges(const Postgres& server, std::uint64_t row, Lsn end) {
 void Checks::makes_master(const Postgres& server) {
     const Container* container = kubelet_->container_of(server.place().name);
     if (container != nullptr) container->ledger().makes_master();
-}
-
-// Nobody else can be master: an instance without candidates goes on in whatever pod it is.
-bool Checks::same_instance_alone(const Postgres& server) const {
-    if (!record_ || record_->holder != server.place().name) return false;
-    const auto& state = server.place().volume.state;
-    return state && state->epoch == record_->epoch && state->candidates.known() &&
-           state->candidates.members.empty();
 }
 
 // --- INV-3 ------------------------------------------------------------------------------------
@@ -235,15 +224,25 @@ std::string Checks::unrest_of_master(const AuthorityRecord& record) const {
     return "";
 }
 
+// The holder's pod is gone for good without having told its end, and no full member of the
+// candidate set, who could follow an expiry, answers with what the cluster served from.
 bool Checks::needs_a_person() const {
     if (!record_) return false;
     const auto found = kubelet_->machines().find(record_->holder);
-    if (found == kubelet_->machines().end()) return false;
-    const auto& machine = found->second;
-    const auto& state = machine.volume.state;
+    if (found == kubelet_->machines().end() || found->second.pod == record_->holder_pod)
+        return false;
+    const auto& state = found->second.volume.state;
     const bool fenced =
         state && state->fenced >= record_->epoch && state->fenced_by == record_->holder_pod;
-    return machine.pod != record_->holder_pod && !fenced;
+    const auto is_heir = [this](const Member& member) {
+        Container* container = kubelet_->container_of(member.instance);
+        if (member.membership != Membership::Full || container == nullptr) return false;
+        const Report report = container->agent().report();
+        return report.pod == member.pod && report.state == PostgresState::Running &&
+               report.in_recovery == Known::Yes && report.timeline == record_->timeline;
+    };
+    const auto& members = record_->candidates.members;
+    return !fenced && std::none_of(members.begin(), members.end(), is_heir);
 }
 
 // Asked when the clocks were compared for long enough.

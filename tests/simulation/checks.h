@@ -40,8 +40,8 @@ class Checks final : public Witness {
     const std::optional<AuthorityRecord>& record() const { return record_; }
     const std::optional<Routes>& routes() const { return routes_; }
 
-    // The master's pod is gone for good and nobody knows whether it still acknowledges: only an
-    // administrator's word helps where no candidate may lead after an expiry.
+    // The holder's pod is gone for good and nobody knows whether it still acknowledges; nor does a
+    // full candidate answer, who might lead after an expiry: only an administrator's word helps.
     bool needs_a_person() const;
     // What is missing until all is well; empty: nothing.
     std::string unrest() const;
@@ -77,7 +77,6 @@ class Checks final : public Witness {
     void reports_changed(const Json& cluster);
     void count_lost(const AuthorityRecord& serving);
     std::string why_not_its_right(const Postgres& server) const;
-    bool same_instance_alone(const Postgres& server) const;
     std::string unrest_of_master(const AuthorityRecord& record) const;
 
     World& world_;

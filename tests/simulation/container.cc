@@ -81,11 +81,7 @@ void Container::freeze() {
 void Container::thaw() {
     frozen_ = false;
     if (!alive()) return;
-    if (postgres_.server() && !postgres_stopped_) {
-        postgres_.note_thaw();
-        const auto server = postgres_.server();
-        server->thaw();
-    }
+    if (!postgres_stopped_) postgres_.thaw();
     const auto later = [this](const std::shared_ptr<Process>& process) {
         place_.world.after(place_.world.between(Duration::zero(), milliseconds(5)),
                            [process] { process->thaw(); });

@@ -216,5 +216,10 @@ int main(int argc, char** argv) {
     }
     if (!a.list.empty()) return run_list(a);
     if (a.forever) return run_forever(a);
-    return run_seeds(request_of(a, a.from.value_or(fresh ? fresh_seed() : 1)));
+    if (fresh && !a.from) {
+        a.from = fresh_seed();
+        printf("fresh seeds from %llu\n", static_cast<unsigned long long>(*a.from));
+        fflush(stdout);
+    }
+    return run_seeds(request_of(a, a.from.value_or(1)));
 }

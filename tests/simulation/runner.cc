@@ -45,7 +45,9 @@ void absorb(Total& total, const Request& request, const std::string& line) {
     if (!parts[2].empty()) total.broken[n] = {request.seed(n), parts[2], parts[3]};
     for (std::size_t i = 4; i < parts.size(); ++i) {
         const auto equals = parts[i].rfind('=');
-        total.counts[parts[i].substr(0, equals)] += std::stoull(parts[i].substr(equals + 1));
+        const auto name = parts[i].substr(0, equals);
+        total.counts[name] += std::stoull(parts[i].substr(equals + 1));
+        if (name == kNeedsPerson) total.stuck[n] = request.seed(n);
     }
 }
 
@@ -101,6 +103,7 @@ void add(Total& total, const Total& part) {
     total.simulated += part.simulated;
     for (const auto& [name, count] : part.counts) total.counts[name] += count;
     total.broken.insert(part.broken.begin(), part.broken.end());
+    total.stuck.insert(part.stuck.begin(), part.stuck.end());
 }
 
 }  // namespace

@@ -33,6 +33,7 @@ struct Total {
     double seconds = 0;  // that it took
     std::map<std::string, std::uint64_t> counts;
     std::map<std::uint64_t, Broken> broken;  // by its place in the request
+    std::map<std::uint64_t, Options> stuck;  // that only a person can end
 };
 
 Total run_all(const Request& request);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "operator/status.h"
 #include "telemetry/log.h"
 #include "wraps.h"
 #include "writer.h"
@@ -118,22 +119,54 @@ class Run {
     }
 
     void rests_within(Duration limit, const std::string& when) {
+        const std::string unrest = waits_for_rest(limit);
+        if (unrest.empty() || world_.violation()) return;
+        if (!checks_.needs_a_person()) return world_.violate("rest", when + ": " + unrest);
+        const PodUid pod = checks_.record()->holder_pod;
+        if (!asks_for_word_about(pod))
+            return world_.violate("rest",
+                                  when + ": " + unrest + "; nobody is asked about " + pod.value);
+        world_.count(kNeedsPerson);
+        give_word(pod);
+        const std::string still = waits_for_rest(limit);
+        if (!still.empty())
+            world_.violate("rest",
+                           "after an administrator's word about " + pod.value + ": " + still);
+    }
+
+    // What stops a person who looks at the cluster.
+    bool asks_for_word_about(const PodUid& pod) const {
+        const Json* cluster = api_.find("postgresclusters", "shop/orders");
+        const auto status = op::decode_status(cluster->value("status", Json::object()));
+        return std::any_of(status.conditions.begin(), status.conditions.end(),
+                           [&](const auto& condition) {
+                               return condition.status == kube::ConditionStatus::False &&
+                                      condition.message.find("confirmDead.podUid: " + pod.value) !=
+                                          std::string::npos;
+                           });
+    }
+
+    // What is missing at the end of that time.
+    std::string waits_for_rest(Duration limit) {
         const TimePoint end = world_.now() + limit;
         std::string unrest = checks_.unrest();
         while (!unrest.empty() && world_.now() < end && !world_.violation()) {
             world_.run_until(world_.now() + milliseconds(500));
             unrest = checks_.unrest();
         }
-        if (unrest.empty() || world_.violation()) return;
-        stuck_ = checks_.needs_a_person();
-        if (!stuck_) return world_.violate("rest", when + ": " + unrest);
-        world_.tell("rest", "an administrator's word is needed: " + unrest);
-        world_.count("ended in need of a person");
+        return unrest;
+    }
+
+    void give_word(const PodUid& pod) {
+        world_.tell("user", "says that " + pod.value + " is dead");
+        Json cluster = *api_.find("postgresclusters", "shop/orders");
+        cluster["spec"]["failover"]["confirmDead"]["podUid"] = pod.value;
+        api_.put("postgresclusters", std::move(cluster));
     }
 
     // Nothing happens, so nearly nothing is done.
     void stays_calm() {
-        if (world_.violation() || stuck_) return;
+        if (world_.violation()) return;
         world_.run_until(world_.now() + seconds(5));
         const auto counted = [this](const char* name) {
             const auto found = world_.counts().find(name);
@@ -153,7 +186,7 @@ class Run {
 
     // Kubernetes removes what the cluster owned, the volumes stay, and the operator lets it go.
     void is_deleted() {
-        if (world_.violation() || stuck_) return;
+        if (world_.violation()) return;
         const Json cluster = *api_.find("postgresclusters", "shop/orders");
         const std::string uid = cluster["metadata"]["uid"];
         world_.tell("user", "deletes the cluster");
@@ -202,7 +235,6 @@ class Run {
     const ApiAccess access_;
     Kubelet kubelet_;
     const HostId client_host_;
-    bool stuck_ = false;
 };
 
 }  // namespace

@@ -13,6 +13,9 @@
 
 namespace matriarch::sim {
 
+// Counted where a run ends in what, by design, only a person can end.
+inline constexpr const char* kNeedsPerson = "ended in need of a person";
+
 struct Options {
     std::uint64_t seed = 1;
     std::optional<Profile> profile;               // absent: the seed says

@@ -63,6 +63,9 @@ void print_line(const Total& total, unsigned jobs) {
 }
 
 void print_broken(const Total& total) {
+    std::string stuck;
+    for (const auto& [n, options] : total.stuck) stuck += " " + std::to_string(options.seed);
+    if (!stuck.empty()) printf("  seeds that %s:%s\n", kNeedsPerson, stuck.c_str());
     for (const auto& [n, broken] : total.broken)
         printf("BROKEN seed %llu: %s: %s\n", number(broken.options.seed), broken.rule.c_str(),
                broken.what.c_str());

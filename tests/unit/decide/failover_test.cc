@@ -95,6 +95,14 @@ TEST_F(Fenced, GivenAnInstanceThatNeverReported_WhenPatienceIsOver_ThenTheOthers
     EXPECT_EQ(orders_in(plan), 1u) << "orders-3 is asked again to halt";
 }
 
+// Found by simulation: the one that hung, and was asked in vain, was chosen itself.
+TEST_F(Fenced, GivenAReceiverThatRuns_WhenPatienceIsOver_ThenTheOneThatStandsStillLeads) {
+    s.stream(2);
+    s.seen.master_failed_since = kNow - seconds(5);
+    ASSERT_NE(chosen(), nullptr);
+    EXPECT_EQ(chosen()->holder, InstanceName("orders-3"));
+}
+
 // Found by simulation: it was chosen, got no grant, and nobody was master.
 TEST_F(Fenced, GivenASlaveWhoseClockRunsWrong_WhenRanked_ThenTheOtherLeads) {
     s.at(2).clock_trouble = "its clock runs too fast";
@@ -313,6 +321,29 @@ TEST(Failover, GivenARecordOfThePast_WhenItsMasterRanOutOfItsMandate_ThenItGoesO
     s.report(1).standby = false;
     s.report(2).timeline = Timeline(9);
     EXPECT_EQ(only<WriteRecord>(s.plan()), nullptr) << "another one was master later";
+}
+
+// Found by simulation: the one before it had heard of the epoch, and not yet become its slave.
+TEST(Failover, GivenARecordOfThePast_WhenTwoEndedAsMasters_ThenTheOneThatOpenedATimelineGoesOn) {
+    Scene s = Scene::healthy();
+    for (const int n : {1, 2}) {
+        s.postmaster_died(n);
+        s.report(n).end_of_wal = Lsn(5000);
+    }
+    for (const int n : {1, 2, 3}) {
+        s.report(n).epoch = Epoch(7);
+        s.report(n).epoch_id = EpochId("seven");
+    }
+    EXPECT_EQ(only<WriteRecord>(s.plan()), nullptr) << "either may be it";
+    s.report(2).timeline = Timeline(4);
+    s.report(2).timeline_opened_by = EpochId("seven");
+    const auto plan = s.plan();
+    const auto* write = only<WriteRecord>(plan);
+    ASSERT_NE(write, nullptr);
+    EXPECT_EQ(write->record.holder, InstanceName("orders-2"));
+    EXPECT_EQ(write->record.timeline, Timeline(4));
+    s.report(1).timeline = Timeline(9);
+    EXPECT_EQ(only<WriteRecord>(s.plan()), nullptr) << "a newer one, whoever opened it";
 }
 
 TEST(Failover, GivenARecordOfThePast_WhenTwoServe_ThenNothingIsChanged) {

@@ -154,6 +154,30 @@ TEST_F(Candidate5, GivenItRefuses_WhenPatienceIsOver_ThenItIsGivenUp) {
     EXPECT_EQ(order->epoch, Epoch(5)) << "the same proof over it as over a master";
 }
 
+// Found by simulation: no slave could be asked what commits it had confirmed, and the one master
+// that had opened the timeline was not believed to have all.
+TEST_F(Candidate5, GivenAMasterThatWasToLeadAnew_WhenItEndedUnverified_ThenItLacksNoCommit_INV5) {
+    AuthorityRecord& r = *s.seen.record;
+    r.holder = r.former = InstanceName("orders-1");
+    r.holder_pod = r.former_pod = PodUid("uid-1");
+    r.positions = {InstanceName("orders-2"), InstanceName("orders-3")};
+    r.sync = {2, r.positions, SyncMethod::First, 3};
+    s.seen.spec.replication.mode = ReplicationMode::Sync;
+    s.seen.spec.replication.synchronous_slaves = 2;
+    s.fenced(1);
+    for (const int n : {2, 3}) s.at(n).reachable = false;
+    s.seen.master_failed_since = kNow - seconds(5);
+    const auto* next = written();
+    ASSERT_NE(next, nullptr);
+    EXPECT_EQ(next->holder, InstanceName("orders-1"));
+    EXPECT_EQ(next->epoch, Epoch(6));
+    s.report(1).timeline_opened_by = EpochId();
+    EXPECT_EQ(written(), nullptr) << "another's timeline of that number";
+    s.report(1).timeline_opened_by = r.timeline_opened_by;
+    s.report(1).standby = true;
+    EXPECT_EQ(written(), nullptr) << "a slave may lack what others confirmed";
+}
+
 // Found by simulation: it was waited for, and nobody else had data.
 TEST_F(Candidate5, GivenItWasFenced_WhenItsPodIsAnother_ThenTheNextIsChosen) {
     promoted_and_fenced(s.seen.record->epoch_id);
