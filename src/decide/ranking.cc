@@ -137,8 +137,11 @@ std::optional<Candidate> consider(const Facts& f, const InstanceView& instance, 
         if (f.excluded(instance.name)) return no("spec.failover.exclude names it");
         if (report.state != PostgresState::Running || report.in_recovery != Known::Yes)
             return no("it is not running as a slave");
-        // The others' patience is for those who hang, not with them.
-        if (f.master_state != MasterState::Serving && !stands_still(f, instance))
+        // The others' patience is for those who hang, not with them. Whom a user asks for once no
+        // more WAL can come need not stand still (target_gets_all).
+        const bool heir = proof == ProofKind::ConfirmedFence && change_requested(f) &&
+                          resolve(f, f.seen.spec.failover.target) == &instance;
+        if (f.master_state != MasterState::Serving && !heir && !stands_still(f, instance))
             return no("its WAL receiver was not seen to stop");
     }
     const bool newest = report.timeline == f.record->timeline || mutant("older_timelines_lead");
