@@ -35,7 +35,8 @@ struct ChangeUnderWay {
     TimePoint began;
     WallTime began_wall;
     InstanceName from;
-    Epoch epoch;  // before the change
+    // Before the change, as told: epochs in between belong to it, and what they lost is not known.
+    Epoch epoch;
     std::string why;
     std::vector<StepTime> steps;
     TimePoint last_step;

@@ -51,8 +51,15 @@ void Story::master_failed(const Cluster& cluster, ClusterMemory& memory,
                           const decide::Observation& seen, const std::string& why) {
     if (memory.change || !seen.record) return;
     const TimePoint now = clock_.now();
-    memory.change = ChangeUnderWay{
-        now, clock_.wall(), seen.record->holder, seen.record->epoch, why, {}, now, {}};
+    const Epoch told = seen.published ? seen.published->epoch : seen.record->epoch;
+    memory.change = ChangeUnderWay{now,
+                                   clock_.wall(),
+                                   seen.record->holder,
+                                   std::min(told, seen.record->epoch),
+                                   why,
+                                   {},
+                                   now,
+                                   {}};
     tell(cluster, kube::EventType::Warning, "MasterFailed", "Failover",
          seen.record->holder.value + " can't serve: " + why);
 }
@@ -72,7 +79,6 @@ void Story::resume(const Cluster& cluster, ClusterMemory& memory, const decide::
     change.began = change.last_step = now;
     change.began_wall = clock_.wall();
     change.from = record.former.empty() && routes.master ? routes.master->instance : record.former;
-    // Epochs of which nobody told belong to it: what they lost is not known.
     change.epoch = std::min(routes.epoch, Epoch(record.epoch.value - 1));
     change.why = "found under way; the time before is not counted";
     change.proof = record.proof.value_or(ProofKind::ConfirmedFence);
