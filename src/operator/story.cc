@@ -52,14 +52,9 @@ void Story::master_failed(const Cluster& cluster, ClusterMemory& memory,
     if (memory.change || !seen.record) return;
     const TimePoint now = clock_.now();
     const Epoch told = seen.published ? seen.published->epoch : seen.record->epoch;
-    memory.change = ChangeUnderWay{now,
-                                   clock_.wall(),
-                                   seen.record->holder,
-                                   std::min(told, seen.record->epoch),
-                                   why,
-                                   {},
-                                   now,
-                                   {}};
+    memory.change = ChangeUnderWay{
+        now, clock_.wall(), seen.record->holder, std::min(told, seen.record->epoch), why, {}, now,
+        {}};
     tell(cluster, kube::EventType::Warning, "MasterFailed", "Failover",
          seen.record->holder.value + " can't serve: " + why);
 }
