@@ -87,8 +87,8 @@ def lose(arena, proxies, way, fault, chosen):
     cluster.wait_ready(60)
     wait_for("weights in the routes", lambda: weights(cluster) == set(WEIGHTS.values()), 30)
     slave = cluster.pod(cluster.position("slave1"))
-    with proxies.way(way), Reconnecting(arena, "reads", chosen.clients, proxies.address, PORT, "orders_replica",
-                                        PGSSLMODE="disable") as clients:
+    with proxies.way(way), Reconnecting(arena.lab, cluster, "reads", chosen.clients, proxies.address, PORT,
+                                        "orders_replica", PGSSLMODE="disable") as clients:
         time.sleep(1)  # connections to both slaves
         began = time.time()
         if fault == "killed":

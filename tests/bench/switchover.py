@@ -10,6 +10,7 @@ from effect import WAYS, decided_and_published, first_write, milliseconds, write
 from install import POOLER
 from kube import WaitFailed, wait_for
 from load import TABLE, Load, longest_silence, request_id
+from poolers import reloads
 from reconnecting import Reconnecting
 from report import percentile
 
@@ -26,6 +27,7 @@ write there of three writers with one row every 10 ms each. Who tries all hosts 
 before."""
 DEFAULTS = {"runs": 20, "seconds": 6, "clients": 50}
 GOAL_PAUSE = 1000  # ms in a switchover
+GOAL_RELOAD = 100  # ms, p99
 PATIENCE = 10  # seconds for all ways to lead to the new master
 CALM = 6  # seconds for the machine to be calm before a failover without clients
 AFTER = 1  # seconds of writing after that which still count
@@ -50,6 +52,7 @@ def measure(arena, chosen, say):
     with writers(arena) as every:
         runs("failovers", failover_words, busy_failover, arena, chosen, every)
         runs("quiet failovers", effect_words, quiet_failover, arena, every)
+        results["reloads"] = reloads(cluster)
         results["writers"] = {way: counted(writer) for way, writer in every.items()}
     return results
 
@@ -101,7 +104,7 @@ class Failover:
 
 def busy_failover(arena, chosen, every):
     failover = Failover(arena, every)
-    with Reconnecting(arena, "writes", chosen.clients, arena.cluster.host("pooler"), *WHERE) as clients:
+    with Reconnecting(arena.lab, arena.cluster, "writes", chosen.clients, arena.cluster.host("pooler"), *WHERE) as clients:
         failover.play()
         seen = clients.end()
     return {"errors": len(seen.errors), "connecting": seen.at("connect"), "mostOfOne": seen.most_of_one_client(),
@@ -165,6 +168,7 @@ def median_and_most(values):
 
 def tables(results):
     return [("What it costs", cost_table(results)), ("From decided to the first write", effect_table(results)),
+            ("From a change of the routes seen by a pooler to PgBouncer's reload", reload_table(results["reloads"])),
             ("Rows of these writers, in all failovers", writer_table(results["writers"]))]
 
 
@@ -191,6 +195,12 @@ def cost_table(results):
                      f"{sum(one['transactions'] for one in good):,}", *pauses, "" if lost is None else str(lost),
                      "MISSED: " + ", ".join(missed) if missed else "kept"])
     return rows
+
+
+def reload_table(took):
+    late = percentile(took, 0.99) > GOAL_RELOAD if took else True
+    return [["reloads", "ms p50", "p99", "max", "goal (p99)"],
+            [*spread_cells(took), f"{GOAL_RELOAD}: {'MISSED' if late else 'reached'}"]]
 
 
 def effect_table(results):

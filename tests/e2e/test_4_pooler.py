@@ -2,12 +2,15 @@
 
 import json
 import re
+import time
 
 import pytest
 
 from install import POOLER
 from kube import wait_for
 from load import TABLE, Load, libpq_environment, longest_silence, request_id, secret_of
+from poolers import pooler_pods, reloads
+from reconnecting import Reconnecting
 from writer import Writer
 
 CLIENTS = 50
@@ -23,11 +26,6 @@ def pooled(orders_begun):
     orders_begun.patch({"pooler": None})
     wait_for("the poolers to be gone", lambda: not pooler_pods(orders_begun) and not orders_begun.kube.get(
         "service", orders_begun.namespace, f"{orders_begun.name}-pooler"), 90)
-
-
-def pooler_pods(cluster):
-    return cluster.kube.list("pod", cluster.namespace,
-                             f"matriarch.dev/cluster={cluster.name},app.kubernetes.io/component=pooler")
 
 
 def psql(lab, cluster, database, statement, **options):
@@ -109,9 +107,24 @@ def test_after_a_failover_writers_go_on_at_the_new_master(pooled, kube, image, f
     pooled.wait_ready(90)
 
 
+def test_a_failover_fails_only_what_is_in_flight(pooled, lab, figures):
+    """New clients wait for the new master, as do those who had nothing under way."""
+    pooled.wait_ready(90)
+    former, epoch = pooled.master, pooled.epoch
+    with Reconnecting(lab, pooled, "writes", CLIENTS, pooled.host("pooler"), 6432, "orders") as clients:
+        killed = time.time()
+        pooled.kill_postmaster(former)
+        pooled.wait_new_master(former, epoch)
+        seen = clients.end()
+    assert (seen.lost, seen.stuck) == (0, 0)
+    assert seen.at("connect") <= CLIENTS // 10, seen.kinds(killed)
+    figures.add(f"postmaster killed, {CLIENTS} clients through the pooler: longest without a commit", seen.silence(killed))
+    figures.add("postmaster killed, through the pooler: errors", len(seen.errors), f"of {len(seen.done)}")
+    pooled.wait_ready(90)
+
+
 def test_what_the_poolers_tell(pooled, kube, figures):
     """Their metrics; and how soon they follow a change."""
-    slow = 0
     for pod in pooler_pods(pooled):
         text = kube.request("GET", f"api/v1/namespaces/{pooled.namespace}/pods/{pod['metadata']['name']}:8080/proxy/metrics")
         for name in ("matriarch_pooler_clients_waiting", "matriarch_pooler_servers_active", "postgresql_pool_utilization_percent",
@@ -120,8 +133,6 @@ def test_what_the_poolers_tell(pooled, kube, figures):
         pools = json.loads(kube.request(
             "GET", f"api/v1/namespaces/{pooled.namespace}/pods/{pod['metadata']['name']}:8080/proxy/pools"))
         assert set(pools) <= {pooled.address(name) for name in pooled.pods()}
-        took = [json.loads(line)["took"] for line in kube.logs(pooled.namespace, pod["metadata"]["name"]).splitlines()
-                if '"follows"' in line]
-        slow = max([slow, *took[1:]])  # the first one starts PgBouncer
+    slow = max(reloads(pooled))
     figures.add("pooler: slowest reload after a change of the routes", round(slow))
     assert slow < 1000

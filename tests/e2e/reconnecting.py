@@ -14,9 +14,9 @@ PROGRAM = Path(__file__).resolve().parent / "busy_clients.py"
 class Reconnecting:
     """Use it with `with`: inside, all clients are busy. `end()` answers a Seen."""
 
-    def __init__(self, arena, kind, clients, host, port, database, **options):
-        self.command = [str(LAB), "--name", arena.lab.name, "run", "--", sys.executable, PROGRAM, kind, str(clients)]
-        self.environment = libpq_environment(secret_of(arena.cluster), PGHOST=host, PGPORT=str(port), PGDATABASE=database,
+    def __init__(self, lab, cluster, kind, clients, host, port, database, **options):
+        self.command = [str(LAB), "--name", lab.name, "run", "--", sys.executable, PROGRAM, kind, str(clients)]
+        self.environment = libpq_environment(secret_of(cluster), PGHOST=host, PGPORT=str(port), PGDATABASE=database,
                                              PGCONNECT_TIMEOUT="10", **options)
 
     def __enter__(self):
