@@ -39,9 +39,12 @@ def client_pod(arena):
     return InPod(arena.machine.find(pod, "a client", lambda one: one.name == "sleep"), CLIENT_VERSION)
 
 
-def ways(cluster):
+def ways(cluster, instances):
     """name -> where reads and where writes go, as LoadArena.load takes it, and libpq's options."""
-    secret = secret_of(cluster)
+    def known():
+        found = secret_of(cluster)
+        return found if found["read_uri"].count(":5432") == instances else None
+    secret = wait_for(f"{instances} hosts in read_uri", known, 30)
     read, write = (secret[key].replace(f":{secret['password']}@", "@") for key in ("read_uri", "uri"))
     return {"pooler": (("pooler", 6432, "orders_replica"), ("pooler", 6432, "orders_master"), {}),
             "Services": (("slaves", 5432, "orders"), ("master", 5432, "orders"), {}),
@@ -54,7 +57,7 @@ def measure(arena, chosen, say):
         spec = shape(slaves, 60, more=MASTER_READS.items() if master_reads else ())
         cluster = arena.bring_up(spec)
         place = place or client_pod(arena)
-        for way, (read, write, options) in ways(cluster).items():
+        for way, (read, write, options) in ways(cluster, slaves + 1).items():
             rate, runs = FIRST_RATE, []
             for run in range(chosen.runs + 1):
                 seconds = chosen.seconds if run else FIRST_SECONDS
