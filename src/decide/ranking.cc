@@ -46,10 +46,6 @@ Rescue offer(const InstanceView& source) {
                   running ? report.replayed : report.end_of_wal};
 }
 
-bool stands_still(const Facts& f, const InstanceView& slave) {
-    return mutant("receivers_stay") || (done(slave, halt(f, slave)) && !slave.report->receiving);
-}
-
 // All that was ever acknowledged on the newest timeline is in the data of the one that opened it,
 // also where it was to lead anew and ended before it was verified: others came to that number as
 // slaves, and a slave's data does not become a master's without a timeline of its own.
@@ -96,6 +92,10 @@ std::optional<Rescue> find_rescue(const Facts& f, const InstanceView& to,
         if (best == nullptr || reach(report) > reach(*best->report)) best = &i;
     }
     return best == nullptr ? std::nullopt : std::optional(offer(*best));
+}
+
+bool stands_still(const Facts& f, const InstanceView& slave) {
+    return mutant("receivers_stay") || (done(slave, halt(f, slave)) && !slave.report->receiving);
 }
 
 const InstanceView* resolve(const Facts& f, const std::string& target) {

@@ -39,6 +39,9 @@ Ranking rank(const Facts& facts, ProofKind proof);
 std::optional<Candidate> consider(const Facts& facts, const InstanceView& instance, ProofKind proof,
                                   std::string& refusal);
 
+// Its agent said that it stopped its WAL receiver for good, so its position moves no more.
+bool stands_still(const Facts& facts, const InstanceView& slave);
+
 // Who has the WAL that `to` lacks: the old master, whose end is the end; otherwise the slave with
 // the most of it. A source that is behind is no source.
 std::optional<Rescue> find_rescue(const Facts& facts, const InstanceView& to,

@@ -106,9 +106,9 @@ bool receivers_are_down(const Facts& f, Plan& plan) {
     bool down = true;
     for (const auto* slave : f.others) {
         if (!may_take_over(f, *slave)) continue;
-        const Order order = halt(f, *slave);
-        if (done(*slave, order) && !slave->report->receiving) continue;
-        give(f, plan, *slave, order, "positions must stand still before they are compared");
+        if (stands_still(f, *slave)) continue;
+        give(f, plan, *slave, halt(f, *slave),
+             "positions must stand still before they are compared");
         down = false;
     }
     if (down) return true;

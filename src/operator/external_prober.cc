@@ -117,9 +117,7 @@ class ExternalProber::Probe {
                                         {"dbname", target_.database},
                                         {"sslmode", target_.ssl_mode},
                                         {"application_name", "matriarch-external"},
-                                        {"client_encoding", "UTF8"},
-                                        {"gssencmode", "disable"},
-                                        {"passfile", "/dev/null/none"}};
+                                        {"client_encoding", "UTF8"}};
         if (const auto path = ca_.path(); !path.empty()) out.emplace_back("sslrootcert", path);
         return out;
     }

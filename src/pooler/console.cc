@@ -38,9 +38,7 @@ Result<postgres::Rows> PgBouncerConsole::ask(const std::string& command, Duratio
         auto opened = postgres::Connection::open({{"host", socket_dir_},
                                                   {"port", std::to_string(port_)},
                                                   {"user", "pgbouncer"},
-                                                  {"dbname", "pgbouncer"},
-                                                  {"gssencmode", "disable"},
-                                                  {"passfile", "/dev/null/none"}},
+                                                  {"dbname", "pgbouncer"}},
                                                  Deadline::after(clock_, kPatience), clock_);
         if (!opened) return opened.error();
         connection_ = std::move(*opened);

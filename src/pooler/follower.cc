@@ -40,11 +40,13 @@ bool Follower::see(const Routes& routes, const std::string& settings) {
     return true;
 }
 
-void Follower::see_master(bool takes_clients) {
+bool Follower::see_master(bool takes_clients) {
+    if (takes_clients == !away_since_) return false;
     if (takes_clients)
         away_since_.reset();
-    else if (!away_since_)
+    else
         away_since_ = clock_.now();
+    return true;
 }
 
 std::string Follower::why_hold() const {

@@ -34,8 +34,9 @@ class Follower {
 
     // What the API says now; false: it is older than what is followed.
     bool see(const Routes& routes, const std::string& settings);
-    // Whether PostgreSQL at the master's address takes clients; until that is known, it does.
-    void see_master(bool takes_clients);
+    // Whether PostgreSQL at the master's address takes clients; until that is known, it does. Says
+    // whether that is news.
+    bool see_master(bool takes_clients);
     // Certificates or passwords changed.
     void reload_files() { reload_due_ = true; }
     // Does what is due; says when to be called again at the latest.

@@ -1,14 +1,17 @@
 #include "pooler/master_watch.h"
 
+#include <algorithm>
+
 namespace matriarch::pooler {
 namespace {
 
 constexpr Duration kPatience = seconds(1);  // of an attempt
-// Between two of them: soon while it is away, since writers wait for it; later where the server
-// answers and does not let this user in.
-constexpr Duration kAgain = milliseconds(20), kRefusedAgain = seconds(1);
-constexpr Duration kSlice =
-    milliseconds(200);  // of the wait for its end, then wanted_ is looked at
+// Between two of them: soon while it is away, since writers wait for it, and less often the longer
+// that lasts, since each one is a line in the log of a server that starts.
+constexpr Duration kSoonest = milliseconds(20), kLatest = seconds(1);
+constexpr int kGrowth = 4;  // each pause is longer by the last one's quarter
+// Of the wait for its end: then wanted_ is looked at.
+constexpr Duration kSlice = milliseconds(200);
 
 postgres::ConnectionOptions options_of(const MasterSession& s) {
     postgres::ConnectionOptions out{{"host", s.host},
@@ -18,9 +21,7 @@ postgres::ConnectionOptions options_of(const MasterSession& s) {
                                     {"user", s.user},
                                     {"password", s.password},
                                     {"sslmode", s.ssl_mode},
-                                    {"application_name", "matriarch-pooler"},
-                                    {"gssencmode", "disable"},
-                                    {"passfile", "/dev/null/none"}};
+                                    {"application_name", "matriarch-pooler"}};
     if (s.ssl_mode.starts_with("verify-")) out.emplace_back("sslrootcert", s.ca_file);
     return out;
 }
@@ -44,6 +45,7 @@ bool MasterWatch::followed(const MasterSession& session) const {
 }
 
 void MasterWatch::run(std::stop_token stop) {
+    Duration pause = kSoonest;
     while (!stop.stop_requested()) {
         std::unique_lock lock(mutex_);
         changed_.wait(lock, stop, [this] { return !wanted_.address.empty(); });
@@ -54,12 +56,16 @@ void MasterWatch::run(std::stop_token stop) {
                                                   Deadline::after(clock_, kPatience), clock_);
         const bool takes_clients = session || postgres::takes_clients(session.error());
         on_look_(wanted.address, takes_clients);
-        while (session && !stop.stop_requested() && followed(wanted))
-            if (session->ended_within(kSlice)) break;
-        if (session) continue;  // at once: does it still take clients?
+        if (session) {
+            pause = kSoonest;
+            while (!stop.stop_requested() && followed(wanted) && !session->ended_within(kSlice)) {
+            }
+            continue;  // at once: does it still take clients?
+        }
+        if (takes_clients) pause = kLatest;  // it refuses this session, not those that wait
         lock.lock();
-        changed_.wait_for(lock, stop, takes_clients ? kRefusedAgain : kAgain,
-                          [&] { return wanted_ != wanted; });
+        const bool other = changed_.wait_for(lock, stop, pause, [&] { return wanted_ != wanted; });
+        pause = other ? kSoonest : std::min(pause + pause / kGrowth, kLatest);
     }
 }
 

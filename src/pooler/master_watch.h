@@ -34,7 +34,7 @@ class MasterWatch {
 
     MasterWatch(const Clock& clock, OnLook on_look);
 
-    // From now on this one.
+    // From now on this one; nobody if it has no address.
     void follow(MasterSession session);
 
   private:

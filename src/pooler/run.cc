@@ -148,27 +148,28 @@ class Process {
     }
 
     void follow_master(const Routes& routes, const std::string& settings) {
-        if (!routes.master) return;
         const auto& folder = o_.place.secret_dir;
         const auto secret = [&](std::string_view key) {
             return agent::read_file(folder + "/" + std::string(key)).value_or("");
         };
-        master_ = {.host = routes.master->host,
-                   .address = routes.master->address,
-                   .port = routes.master->port,
-                   .database = o_.place.database,
-                   .user = secret(kPoolerUserKey),
-                   .password = secret(kPoolerPasswordKey),
-                   .ssl_mode = server_tls(settings),
-                   .ca_file = folder + "/" + std::string(kServerCaKey)};
-        // Of an older operator's Secret there is nobody to ask as.
-        if (!master_.user.empty()) master_watch_.follow(master_);
+        master_ = {};
+        if (routes.master)
+            master_ = {.host = routes.master->host,
+                       .address = routes.master->address,
+                       .port = routes.master->port,
+                       .database = o_.place.database,
+                       .user = secret(kPoolerUserKey),
+                       .password = secret(kPoolerPasswordKey),
+                       .ssl_mode = server_tls(settings),
+                       .ca_file = folder + "/" + std::string(kServerCaKey)};
+        // By an older operator's Secret there is nobody to ask as.
+        if (master_.user.empty()) master_ = {};
+        master_watch_.follow(master_);
     }
 
     void see_master(const std::string& address, bool takes_clients) {
         if (address != master_.address) return;
-        follower_.see_master(takes_clients);
-        if (takes_clients == follower_.holding()) step();
+        if (follower_.see_master(takes_clients)) step();
     }
 
     // Steps that are due at the same time are one.

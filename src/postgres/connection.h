@@ -42,6 +42,7 @@ class Rows {
 
 class Connection {
   public:
+    // Without Kerberos, and with no password but that of the options.
     static Result<Connection> open(const ConnectionOptions& options, Deadline deadline,
                                    const Clock& clock);
 

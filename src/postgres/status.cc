@@ -72,9 +72,7 @@ ConnectionOptions local_options(const std::string& socket_dir, int port, bool wa
                           {"user", "postgres"},
                           {"dbname", "postgres"},
                           {"application_name", application_name},
-                          {"client_encoding", "UTF8"},
-                          {"gssencmode", "disable"},
-                          {"passfile", "/dev/null/none"}};
+                          {"client_encoding", "UTF8"}};
     if (walsender) out.emplace_back("replication", "database");
     return out;
 }

@@ -9,7 +9,7 @@ import pytest
 from cluster import Cluster
 from install import PGBOUNCER
 from kube import wait_for
-from load import Load
+from load import Load, libpq_environment
 from writer import Writer
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "integration" / "external"))
@@ -19,12 +19,12 @@ from servers import DATABASE, PASSWORD, USER, Server, folder, must  # noqa: E402
 
 NAMESPACE = "elsewhere"
 PORT = 5432
-PSQL = {"PGPASSWORD": PASSWORD, "PGCONNECT_TIMEOUT": "3", "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
 
 
 def psql(lab, host, port, database, statement, user=USER):
-    return lab("run", "--", "psql", "-h", host, "-p", str(port), "-U", user, "-d", database, "-XAtqc", statement,
-               env=PSQL, capture=True).stdout.strip()
+    return lab("run", "--", "psql", "-h", host, "-p", str(port), "-d", database, "-XAtqc", statement, capture=True,
+               env=libpq_environment({"username": user, "password": PASSWORD}, PGSSLMODE="prefer",
+                                     PGCONNECT_TIMEOUT="3")).stdout.strip()
 
 
 class LabServer(Server):
@@ -74,32 +74,28 @@ def topology(operator, kube, servers):
     kube.remove_namespace(NAMESPACE)
 
 
-def host(cluster, service):
-    return f"{cluster.name}-{service}.{cluster.namespace}.svc"
-
-
 def test_services_and_poolers_lead_to_who_is_what(topology, lab):
     recovering = "select pg_is_in_recovery()"
     for service, port, database, answer in (
             ("master", PORT, DATABASE, "f"), ("slaves", PORT, DATABASE, "t"), ("slave1", PORT, DATABASE, "t"),
             ("pooler", 6432, DATABASE, "f"), ("pooler", 6432, DATABASE + "_master", "f"),
             ("pooler", 6432, DATABASE + "_replica", "t")):
-        assert psql(lab, host(topology, service), port, database, recovering) == answer, (service, database)
-    refused = lab("run", "--", "psql", f"postgresql://{USER}:wrong@{host(topology, 'pooler')}:6432/{DATABASE}", "-c", "select 1",
+        assert psql(lab, topology.host(service), port, database, recovering) == answer, (service, database)
+    refused = lab("run", "--", "psql", f"postgresql://{USER}:wrong@{topology.host('pooler')}:6432/{DATABASE}", "-c", "select 1",
                   check=False, capture=True)
     assert refused.returncode != 0
 
 
 def test_the_master_takes_reads_where_it_has_a_weight(topology, servers, lab):
     def who_reads():
-        return {psql(lab, host(topology, "slaves"), PORT, DATABASE, "select pg_is_in_recovery()") for _ in range(6)}
+        return {psql(lab, topology.host("slaves"), PORT, DATABASE, "select pg_is_in_recovery()") for _ in range(6)}
 
     def pooled_readers():
         return [int(one.sql("select count(*) from pg_stat_activity where application_name = 'pgbench'")) for one in servers]
 
     topology.patch({"routing": {"weights": {"master": 100}}})
     wait_for("reads at both, by the Service", lambda: who_reads() == {"t", "f"}, 30)
-    with Load(lab, topology, host(topology, "pooler"), 6432, DATABASE + "_replica", 8, 10, "select 1;\n",
+    with Load(lab, topology, topology.host("pooler"), 6432, DATABASE + "_replica", 8, 10, "select 1;\n",
               protocol="prepared") as load:
         load.wait_busy()
         wait_for("reads at both, by the pooler", lambda: min(pooled_readers()) > 1, 5, state=pooled_readers)
