@@ -125,10 +125,10 @@ def thaw_all(lab, n=None):
                     pass  # removed meanwhile
 
 
-def remove_all(lab):
-    """Removes the lab's groups, waiting for the last processes in them to be gone."""
+def remove_all(lab, n=None):
+    """Removes the lab's groups, or a node's, waiting for the last processes in them to be gone."""
     for tree in trees():
-        top = tree / lab.cgroup
+        top = tree / lab.cgroup / (f"node{n}" if n else "")
         wait_until(lambda: remove_tree(top), f"the processes in {top} to end", 20)
 
 

@@ -34,6 +34,8 @@ class Node:
         if self.daemon.pid():
             return False
         network.create_node(self.lab, self.n)
+        # As on a machine that boots: for each group of a former pod the kubelet waits three seconds.
+        cgroups.remove_all(self.lab, self.n)
         cgroups.create_node(self.lab, self.n)
         cgroups.freeze(self.lab, self.n, False)
         self.write_configuration()
