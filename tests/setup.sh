@@ -13,7 +13,7 @@ build_packages="build-essential g++ cmake ninja-build ccache pkg-config
     libgtest-dev libgmock-dev libbenchmark-dev libboost-dev libssl-dev libyaml-cpp-dev libcli11-dev
     libmimalloc-dev clang-format clang-tidy shellcheck gcovr postgresql-15 libfaketime
     python3 python3-pytest python3-yaml python3-psycopg2 openssl procps"
-lab_packages="build-essential python3 containerd runc containernetworking-plugins buildah debootstrap
+lab_packages="build-essential python3 python3-websocket containerd runc containernetworking-plugins buildah debootstrap
     conntrack socat nftables iproute2 procps openssl util-linux"
 check_packages="curl haproxy pgbouncer prometheus python3-venv"
 bench_packages="e2fsprogs"

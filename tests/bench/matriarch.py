@@ -53,8 +53,7 @@ class Measurement(Run):
         self.timeline = self.cluster.routes()["timeline"]
         node = self.quiet_node()
         with contextlib.ExitStack() as stack:
-            self.writers = [stack.enter_context(self.writer(1, node)),
-                            stack.enter_context(self.writer(2, node, service=True))]
+            self.writers = [stack.enter_context(one) for one in self.two_writers(node)]
             for one in self.writers:
                 one.wait_acknowledged(BASELINE_ROWS)
             time.sleep(self.random.uniform(0, 1))  # in no step with anybody's clock

@@ -1,7 +1,7 @@
 """A Kubernetes as tests and demo see it: JSON in and out, and waiting with a deadline.
 
-Reads go through one `kubectl proxy` (any kind of kubeconfig works, and no process is started for
-each look, which on two cores would disturb what is measured); exec and apply are kubectl itself.
+All goes through one `kubectl proxy` (any kind of kubeconfig works, and no process is started for
+each look, which on two cores would disturb what is measured); only apply and the like are kubectl itself.
 """
 
 import contextlib
@@ -12,7 +12,11 @@ import socket
 import subprocess
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlencode
+
+import websocket
 
 # kind -> (API, plural); cluster-wide ones are marked by None as namespace.
 KINDS = {
@@ -33,6 +37,9 @@ KINDS = {
     "pdb": ("apis/policy/v1", "poddisruptionbudgets"),
     "crd": ("apis/apiextensions.k8s.io/v1", "customresourcedefinitions"),
 }
+# Of an exec: the first byte of each message (v4.channel.k8s.io).
+CHANNELS = STDOUT, STDERR, STATUS = 1, 2, 3
+NOT_RUN = 255  # the exit code of a command whose end is not known
 CLUSTER_WIDE = {"namespace", "node", "crd"}
 
 
@@ -71,6 +78,27 @@ class UnixConnection(http.client.HTTPConnection):
         self.sock.connect(self.path)
 
 
+@dataclass
+class Executed:
+    """What a command in a container said, and how it ended."""
+
+    stdout: str
+    stderr: str
+    returncode: int
+
+
+def executed(said):
+    """From what an exec said by channel; the last one is a Status."""
+    out, errors, status = (said[one].decode(errors="replace") for one in CHANNELS)
+    status = json.loads(status or "{}")
+    if status.get("status") == "Success":
+        return Executed(out, errors, 0)
+    for cause in status.get("details", {}).get("causes", []):
+        if cause.get("reason") == "ExitCode":
+            return Executed(out, errors, int(cause["message"]))
+    return Executed(out, errors + status.get("message", ""), NOT_RUN)
+
+
 class Kube:
     """One cluster. Close it: it has a process."""
 
@@ -79,9 +107,9 @@ class Kube:
         self.environment = os.environ | ({"KUBECONFIG": str(kubeconfig)} if kubeconfig else {})
         self.folder = tempfile.TemporaryDirectory(prefix="matriarch-kube-")
         self.socket = str(Path(self.folder.name) / "api")
-        # All names and paths: its default filter refuses exec paths, which no one asks here.
+        # Its filter refuses exec; the socket is in a folder that is closed to others.
         self.proxy = subprocess.Popen(
-            [kubectl, "proxy", f"--unix-socket={self.socket}"], env=self.environment,
+            [kubectl, "proxy", f"--unix-socket={self.socket}", "--disable-filter"], env=self.environment,
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         wait_for("kubectl proxy", lambda: os.path.exists(self.socket) or self.proxy.poll() is not None, 20)
         if self.proxy.poll() is not None:
@@ -95,8 +123,7 @@ class Kube:
     # The API itself.
 
     def request(self, method, path, body=None, content_type="application/json", timeout=30):
-        connection = UnixConnection(self.socket, timeout)
-        with contextlib.closing(connection):
+        with contextlib.closing(UnixConnection(self.socket, timeout)) as connection:
             data = None if body is None else (body if isinstance(body, str) else json.dumps(body))
             connection.request(method, "/" + path, data, {"Content-Type": content_type})
             answer = connection.getresponse()
@@ -145,6 +172,32 @@ class Kube:
                                (["previous=true"] if previous else []))
         return self.request("GET", self.path("pod", namespace, pod, "log") + query)
 
+    def execute(self, namespace, pod, container, *command, check=True, timeout=60):
+        """Runs it in the container, as kubectl exec does, in a third of the time."""
+        query = urlencode([("container", container), ("stdout", "true"), ("stderr", "true")] +
+                          [("command", str(word)) for word in command])
+        ended = executed(self.hear(self.path("pod", namespace, pod, f"exec?{query}"), timeout))
+        if check and ended.returncode != 0:
+            raise KubeError(ended.returncode, f"{' '.join(map(str, command))} in {pod}", ended.stderr)
+        return ended
+
+    def hear(self, path, timeout):
+        """What an exec says, by channel; a failure of the way to it counts as said, too."""
+        said = {channel: b"" for channel in CHANNELS}
+        with contextlib.closing(UnixConnection(self.socket, timeout)) as connection:
+            try:
+                connection.connect()
+                stream = websocket.create_connection(f"ws://localhost/{path}", socket=connection.sock, timeout=timeout,
+                                                     subprotocols=["v4.channel.k8s.io"])
+                while not said[STATUS]:
+                    kind, data = stream.recv_data()
+                    if kind == websocket.ABNF.OPCODE_CLOSE:
+                        break
+                    said[data[0]] += data[1:]
+            except (websocket.WebSocketException, OSError) as error:
+                said[STDERR] += str(error).encode()
+        return said
+
     def events(self, namespace, about):
         """Events about an object of that name, oldest first."""
         found = [one for one in self.list("event", namespace)
@@ -169,10 +222,6 @@ class Kube:
         items = what if isinstance(what, list) else [what]
         text = json.dumps({"apiVersion": "v1", "kind": "List", "items": items})
         return self.run("apply", *scope, "-f", "-", input=text, check=check)
-
-    def execute(self, namespace, pod, container, *command, check=True, timeout=60):
-        return self.run("exec", "-n", namespace, pod, "-c", container, "--", *command, check=check,
-                        timeout=timeout)
 
     def make_namespace(self, name, labels=None):
         self.apply({"apiVersion": "v1", "kind": "Namespace",

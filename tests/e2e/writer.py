@@ -109,10 +109,17 @@ class Writer(Journalled):
         host = f"{cluster.name}-master" if service else None
         self.manifest = writer_pod(self.name, cluster.namespace, image, cluster.name, writer, host,
                                    **options)
+        self.begun = False
+
+    def begin(self):
+        """So that several start at the same time: what `with` does, without the wait."""
+        self.remove()
+        self.kube.create("pod", self.cluster.namespace, self.manifest)
+        self.begun = True
 
     def __enter__(self):
-        self.remove()
-        self.kube.apply(self.manifest)
+        if not self.begun:
+            self.begin()
         self.wait_acknowledged(1, 120)  # the kubelet and the scheduler may just have found the API again
         return self
 

@@ -151,7 +151,7 @@ class Run:
         self.lap("preparing")
         node = self.quiet_node()
         with contextlib.ExitStack() as stack:
-            writers = [self.writer(1, node), self.writer(2, node, service=True)]
+            writers = self.two_writers(node)
             probes = Probes(self.machine, self.cluster)
             stack.callback(probes.end)
             self.probes = probes.start()
@@ -192,6 +192,13 @@ class Run:
         master = self.node(self.master)
         beside = self.arena.node_of_leader()
         return beside if beside and beside != master else next(n for n in (1, 2, 3) if n != master)
+
+    def two_writers(self, node):
+        """By the URI and by the Service: begun at the same time, and still to be entered."""
+        writers = [self.writer(1, node), self.writer(2, node, service=True)]
+        for one in writers:
+            one.begin()
+        return writers
 
     def writer(self, number, node, **options):
         writer = Writer(self.kube, self.cluster, self.arena.image, writer=number, **options)

@@ -36,7 +36,7 @@ def full(run, instance):
 
 
 @case("7", "disk of the master full, those of the slaves not",
-      failover(None, within=60, condition=("MasterServing", "False")), spec=DISK_SPEC)
+      failover(None, within=60, condition=("StorageSufficient", "False")), spec=DISK_SPEC)
 def disk_of_master_full(run):
     with full(run, run.master):
         yield
