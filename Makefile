@@ -11,7 +11,7 @@ export PYTHONDONTWRITEBYTECODE = 1
 
 .DEFAULT_GOAL := help
 .PHONY: help setup build unit integration e2e contract test simulate simulate-mutants coverage demo demo-down gauntlet noise \
-        bench-failover bench-reads bench-pooler bench-switchover bench-spread sanitize format format-check lint image manifests manifests-check clean
+        bench-failover bench-reads bench-pooler bench-switchover bench-spread bench-footprint sanitize format format-check lint image manifests manifests-check clean
 
 help: ## Show this list
 	@awk -F ':[^#]*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-17s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -99,6 +99,10 @@ bench-switchover: ## Measure what switchovers and failovers cost busy clients of
 bench-spread: ## Measure reads over slaves by PgBouncer's host list and by HAProxy (RUNS=5 SECONDS=8 ADD=1)
 	@tests/setup.sh all
 	@$(PYTHON) tests/bench/loads.py spread $(LOAD_OPTIONS)
+
+bench-footprint: ## Measure memory of operator and agents, and the operator's cold start (RUNS=10 SECONDS=60 ADD=1)
+	@tests/setup.sh all
+	@$(PYTHON) tests/bench/loads.py footprint $(LOAD_OPTIONS)
 
 sanitize: ## Run unit and integration tests under ASan with UBSan, and under TSan
 	@tests/setup.sh all

@@ -246,6 +246,7 @@ struct Controller::Impl {
             kube::ThreadWaiter unread(clock);
             while (!stopped.stop_requested() && !synced())
                 unread.sleep(clock, Deadline::after(clock, kReadAgain), stopped);
+            if (synced()) log::info("ready");
             election.run(stopped);
         });
         std::jthread standing_by([&] { election.watch(election_stop.get_token(), watch_waiter); });

@@ -22,7 +22,7 @@ class Event:
     goal: int = 0  # the peer's p50 over ours, at least
     may_lose: bool = False  # without synchronous replication
     from_fault: bool = False  # an open session does not notice: the outage is that of new ones
-    peer_most: int = 1000  # runs at the peer, where each takes long and tells the same
+    peer_most: int = 1000  # runs at the peer, where each takes long and tells what another event told
     cause: str = ""  # why its budget or its goal is missed
 
     @property
@@ -74,7 +74,7 @@ EVENTS = [
     Event("container-killed", CONTAINER_KILLED),
     Event("pod-deleted", POD),
     Event("node-off", CASES["12"], peer="node_killed", goal=6, may_lose=True, cause=SILENT),
-    Event("node-cut", CUT, peer="node_frozen", may_lose=True, cause=SILENT),
+    Event("node-cut", CUT, peer="node_frozen", peer_most=5, may_lose=True, cause=SILENT),
     Event("node-and-leader-off", CASES["13"], may_lose=True,
           cause="the standby leads when the lost leader's Lease has run out, 6 s and a little; it then has to assume that the "
                 "master got a whole mandate just before, which is 3.4 s; the promotion is the rest."),

@@ -59,9 +59,14 @@ def plan(chosen):
     """{system: [(event, runs)]}, without what is empty."""
     systems = [one for one in SYSTEMS if one in chosen.only] or SYSTEMS
     events = [one for one in EVENTS if one.key in chosen.only] or EVENTS
-    whole = {system: [(one, chosen.runs if system == matriarch.NAME else min(chosen.runs, one.peer_most))
-                      for one in events if system == matriarch.NAME or one.peer] for system in systems}
+    whole = {system: [(one, runs) for one in events if (runs := runs_of(one, system, chosen.runs))] for system in systems}
     return {system: wanted for system, wanted in whole.items() if wanted}
+
+
+def runs_of(event, system, wanted):
+    if system == matriarch.NAME:
+        return wanted
+    return min(wanted, event.peer_most, VARIANTS[system].most) if event.peer else 0
 
 
 class Bench:

@@ -1,16 +1,17 @@
-"""The kinds of benchmarks of routing, and their tables as text.
+"""The kinds of benchmarks of a steady cluster, and their tables as text.
 
 Each is a module: TITLE and TEXT for the document, DEFAULTS of the command line, `measure(arena, chosen, say)` which answers
 what is kept as JSON, and the pure `tables(results)`: [(title, rows)].
 """
 
+import footprint
 import pooled
 import reads
 import spread
 import switchover
 from report import aligned
 
-KINDS = {"reads": reads, "pooler": pooled, "switchover": switchover, "spread": spread}
+KINDS = {"reads": reads, "pooler": pooled, "switchover": switchover, "spread": spread, "footprint": footprint}
 
 
 def text(kind, results):

@@ -1,10 +1,11 @@
 #!/usr/bin/python3
-"""Benchmarks of routing on the local Kubernetes: what clients get, and what they see of a change.
+"""Benchmarks on the local Kubernetes: what clients get, what they see of a change, and what it all weighs.
 
   loads.py reads        reads of the master alone against 1, 2 and 3 slaves: by pooler, Services and URI list
   loads.py pooler       many clients through the pooler, and direct
   loads.py switchover   busy clients through the pooler: switchovers and failovers; from routes decided to the first write
   loads.py spread       reads over slaves of different weight: PgBouncer's host list against HAProxy
+  loads.py footprint    memory of operator and agents, idle, and the operator's cold start
 
 Options: --runs N, --seconds S (of each load), --clients C; each kind has defaults of its own. Every run stands in
 build/bench/loads-KIND.json; with --add also in docs/benchmarks-routing.json, from which docs/benchmarks.md is written.

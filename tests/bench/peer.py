@@ -19,6 +19,7 @@ PATIENCE = 60  # seconds for which an outage is watched: twice the longest ttl
 class Variant:
     words: str
     dcs: dict  # its dynamic configuration
+    most: int = 1000  # runs of an event
 
 
 # What Patroni has by itself; and the lowest values that it takes, with failover instead of a restart.
@@ -26,7 +27,7 @@ DEFAULT = "patroni"
 VARIANTS = {
     DEFAULT: Variant("default: ttl 30, loop_wait 10", {"ttl": 30, "loop_wait": 10, "retry_timeout": 10}),
     "patroni-fast": Variant("lowest: ttl 20, loop_wait 1, retry_timeout 3, primary_start_timeout 0",
-                            {"ttl": 20, "loop_wait": 1, "retry_timeout": 3, "primary_start_timeout": 0}),
+                            {"ttl": 20, "loop_wait": 1, "retry_timeout": 3, "primary_start_timeout": 0}, most=5),
 }
 
 
