@@ -71,9 +71,9 @@ gauntlet: ## Run 50 faults against real PostgreSQL, counting lost rows (CASE="12
 	@tests/setup.sh all
 	@$(PYTHON) tests/gauntlet/gauntlet.py $(if $(RUNS),--runs $(RUNS)) $(if $(SHORT),--short) $(if $(ADD),--add) $(CASE)
 
-noise: ## An hour of what must not cause a failover: load, lost packets, taken sessions (MINUTES=60)
+noise: ## An hour of what must not cause a failover: load, lost packets, taken sessions (MINUTES=60 ADD=1)
 	@tests/setup.sh all
-	@$(PYTHON) tests/gauntlet/noise.py --minutes $(or $(MINUTES),60)
+	@$(PYTHON) tests/gauntlet/noise.py --minutes $(or $(MINUTES),60) $(if $(ADD),--add)
 
 bench-failover: ## Measure write outages, here and with Patroni (RUNS=3 ONLY="patroni switchover" ADD=1)
 	@tests/setup.sh bench

@@ -6,7 +6,8 @@
 
 A cluster with two clients that write, while its sessions are taken, queries are slow, checkpoints storm, packets are
 lost, and the machine's processors are busy. Each kind proves that it was as bad as it says. The exit status is 1 if
-the master changed, or if a kind proved nothing. Results: printed, and in build/gauntlet/noise.json.
+the master changed, or if a kind proved nothing. Results: printed, and in build/gauntlet/noise.json; with --add also in
+docs/noise.md.
 """
 
 import argparse
@@ -30,10 +31,11 @@ from cases.replication import sessions_taken  # noqa: E402
 from expect import stays  # noqa: E402
 from install import keep  # noqa: E402
 from machine import TABLE  # noqa: E402
-from report import Row, circumstances, summary, text_table, write_json  # noqa: E402
+from report import Row, circumstances, markdown_table, summary, text_table, write_json  # noqa: E402
 from run import Run  # noqa: E402
 
 RESULTS = ROOT / "build" / "gauntlet" / "noise.json"
+DOCUMENT = ROOT / "docs" / "noise.md"
 NEVER_BUSY = 2  # a load that proves nothing, on any machine
 
 
@@ -144,8 +146,33 @@ def options():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("kinds", nargs="*", choices=[*KINDS, []], help="none: all")
     parser.add_argument("--minutes", type=float, default=60, help="in all")
+    parser.add_argument("--add", action="store_true", help="write docs/noise.md as well")
     parser.add_argument("--image", default=os.environ.get("IMAGE"))
     return parser.parse_args()
+
+
+def write_document(rows, facts, minutes):
+    table = [["noise", "how bad it was", "rows acknowledged", "lost", "longest write outage ms by URI / by Service",
+              "changes of master", "verdict"]]
+    for row in rows:
+        result = row.results[0]
+        table.append([row.case.title, "; ".join(result.notes), f"{result.acknowledged:,}", str(result.lost),
+                      " / ".join("?" if one is None else f"{one:,}" for one in (result.uri, result.service)), str(result.changes), row.verdict])
+    DOCUMENT.write_text("\n".join([
+        "# Noise", "",
+        "What is bad for clients and no reason for a failover, while two of them write every 10 ms. The outages are those of",
+        "the noise itself: a client that finds no session, or whose packets are lost. Made by `make noise ADD=1`; the kinds",
+        "stand in `tests/gauntlet/noise.py`.", "",
+        f"{facts['date']}, {facts['machine']}, commit {facts['commit']}. {told(rows, minutes)}.", "",
+        *markdown_table(table)]) + "\n")
+
+
+def told(rows, minutes):
+    return f"False failovers: {failovers(rows)} in {minutes:.0f} minutes"
+
+
+def failovers(rows):
+    return sum(row.results[0].changes for row in rows)
 
 
 def main():
@@ -168,10 +195,12 @@ def main():
         print("interrupted")
     finally:
         arena.down(keep())
-    write_json(RESULTS, rows, circumstances(getattr(arena, "image", "")))
-    failovers = sum(row.results[0].changes for row in rows)
-    print(f"\n{text_table(rows)}\n\n{summary(rows)}; false failovers: {failovers} in {chosen.minutes:.0f} minutes")
-    return 1 if failovers or len(rows) < len(kinds) or any(row.failed for row in rows) else 0
+    facts = circumstances(getattr(arena, "image", ""))
+    write_json(RESULTS, rows, facts)
+    if chosen.add and len(rows) == len(kinds):
+        write_document(rows, facts, chosen.minutes)
+    print(f"\n{text_table(rows)}\n\n{summary(rows)}. {told(rows, chosen.minutes)}")
+    return 1 if failovers(rows) or len(rows) < len(kinds) or any(row.failed for row in rows) else 0
 
 
 if __name__ == "__main__":
