@@ -11,7 +11,7 @@ export PYTHONDONTWRITEBYTECODE = 1
 
 .DEFAULT_GOAL := help
 .PHONY: help setup build unit integration e2e contract test simulate simulate-mutants coverage demo demo-down gauntlet noise \
-        bench-failover bench-reads bench-pooler bench-switchover bench-spread bench-footprint sanitize format format-check lint image manifests manifests-check clean
+        bench-failover bench-reads bench-pooler bench-switchover bench-spread bench-footprint bench-crowd sanitize format format-check lint image manifests manifests-check clean
 
 help: ## Show this list
 	@awk -F ':[^#]*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-17s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -82,7 +82,7 @@ bench-failover: ## Measure write outages, here and with Patroni (RUNS=3 ONLY="pa
 
 # What loads.py takes.
 LOAD_OPTIONS = $(if $(RUNS),--runs $(RUNS)) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(CLIENTS),--clients $(CLIENTS)) \
-	$(if $(ADD),--add)
+	$(if $(CLUSTERS),--clusters $(CLUSTERS)) $(if $(ADD),--add)
 
 bench-reads: ## Measure reads of the master alone against 1 to 3 slaves, 90 % reads (RUNS=3 SECONDS=6 ADD=1)
 	@tests/setup.sh all
@@ -103,6 +103,11 @@ bench-spread: ## Measure reads over slaves by PgBouncer's host list and by HAPro
 bench-footprint: ## Measure memory of operator and agents, and the operator's cold start (RUNS=10 SECONDS=60 ADD=1)
 	@tests/setup.sh all
 	@$(PYTHON) tests/bench/loads.py footprint $(LOAD_OPTIONS)
+
+bench-crowd: ## Measure the memory of an operator of a thousand clusters (CLUSTERS=1000 ADD=1)
+	@tests/setup.sh all
+	@$(TOOLS)/build.sh release $(JOBS) matriarch-operator
+	@$(PYTHON) tests/bench/loads.py crowd $(LOAD_OPTIONS)
 
 sanitize: ## Run unit and integration tests under ASan with UBSan, and under TSan
 	@tests/setup.sh all

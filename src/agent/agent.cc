@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "agent/memory.h"
+#include "base/memory.h"
 #include "base/mutant.h"
 #include "telemetry/log.h"
 
@@ -345,7 +345,7 @@ void Agent::upkeep() {
 // Also while nothing runs: a full volume may be the reason.
 void Agent::measure() {
     if (measuring_ || v_.ending || !is_due(measure_due_)) return;
-    memory_ = resident_memory();
+    memory_ = Bytes(resident_memory());
     measuring_ = SideJob{begin_job(MeasureJob{}), ""};
 }
 

@@ -12,11 +12,11 @@
 #include "agent/install.h"
 #include "agent/local_instance.h"
 #include "agent/local_ways.h"
-#include "agent/memory.h"
 #include "agent/service.h"
 #include "agent/state_store.h"
 #include "agent/tool.h"
 #include "agent/warden.h"
+#include "base/memory.h"
 #include "net/client.h"
 #include "postgres/wal.h"
 #include "telemetry/log.h"
@@ -114,7 +114,7 @@ class Process {
             return 1;
         }
         agent_->begin();
-        loop_.at(clock_.now() + kStartUp, release_start_up_pages);
+        loop_.at(clock_.now() + kStartUp, give_back_memory);
         loop_.run();
         service_->stop();
         log::info("ended");
@@ -238,7 +238,7 @@ class Process {
 }  // namespace
 
 int run(const RunOptions& options) {
-    limit_arenas();
+    limit_arenas(1);
     Process process(options);
     return process.run();
 }

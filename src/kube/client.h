@@ -28,11 +28,14 @@ struct Call {
     Lane lane = Lane::Requests;
 };
 
+// Of a list: a page is held as JSON while it is read, which takes ten times its text.
+constexpr int kPageSize = 50;
+
 struct ListOptions {
     std::string ns = {};  // empty: all namespaces
     std::string label_selector = {};
     std::string field_selector = {};
-    int page_size = 500;
+    int page_size = kPageSize;
 };
 
 struct ListSummary {

@@ -3,7 +3,6 @@
 // Only this file includes cpprestsdk: it takes 12 s to compile, and its types must not spread.
 #include <cpprest/astreambuf.h>
 #include <cpprest/http_client.h>
-#include <malloc.h>
 #include <netdb.h>
 #include <netinet/tcp.h>
 #include <openssl/ssl.h>
@@ -15,6 +14,7 @@
 #include <condition_variable>
 #include <mutex>
 
+#include "base/memory.h"
 #include "kube/timed_wait.h"
 #include "kube/tls_material.h"
 
@@ -487,7 +487,7 @@ Result<Response> CpprestTransport::Impl::stream_once(Clients& clients, const Req
 
 void prepare_process() {
     setenv("SSL_CERT_FILE", "/dev/null", 1);
-    mallopt(M_ARENA_MAX, 2);
+    limit_arenas(2);
 }
 
 CpprestTransport::CpprestTransport(CredentialSource& credentials, const Clock& clock,

@@ -43,7 +43,7 @@ struct WatchTarget {
     std::string ns = {};  // empty: all namespaces
     std::string label_selector = {};
     std::string field_selector = {};  // "metadata.name=orders"
-    int page_size = 500;
+    int page_size = kPageSize;
 };
 
 struct WatchHealth {

@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 #include <thread>
 
+#include "base/memory.h"
 #include "kube/client.h"
 #include "kube/cpprest_transport.h"
 #include "kube/events.h"
@@ -40,7 +41,9 @@ namespace {
 constexpr Duration kCalmLook = seconds(1);  // figures moved: look again, not at once
 constexpr Duration kDrain = seconds(10);
 constexpr Duration kReadAgain = milliseconds(20);  // whether the caches are read by now
-constexpr int kLostLeadership = 3;                 // exit code
+// What reading everything once has left free: soon, and now and then.
+constexpr Duration kGiveBackSoon = seconds(60), kGiveBackAgain = seconds(600);
+constexpr int kLostLeadership = 3;  // exit code
 
 kube::ElectionOptions election_options(const Options& options, Random& random) {
     kube::ElectionOptions out;
@@ -252,7 +255,10 @@ struct Controller::Impl {
         std::jthread standing_by([&] { election.watch(election_stop.get_token(), watch_waiter); });
 
         kube::ThreadWaiter waiter(clock);
-        while (!stop.stop_requested()) waiter.wait(waiter.ticket(), Deadline::never(), stop);
+        for (Duration wait = kGiveBackSoon; !stop.stop_requested(); wait = kGiveBackAgain) {
+            waiter.wait(waiter.ticket(), Deadline::after(clock, wait), stop);
+            give_back_memory();
+        }
 
         log::info("stops");
         stopping = true;

@@ -4,6 +4,7 @@ Each is a module: TITLE and TEXT for the document, DEFAULTS of the command line,
 what is kept as JSON, and the pure `tables(results)`: [(title, rows)].
 """
 
+import crowd
 import footprint
 import pooled
 import reads
@@ -11,7 +12,7 @@ import spread
 import switchover
 from report import aligned
 
-KINDS = {"reads": reads, "pooler": pooled, "switchover": switchover, "spread": spread, "footprint": footprint}
+KINDS = {"reads": reads, "pooler": pooled, "switchover": switchover, "spread": spread, "footprint": footprint, "crowd": crowd}
 
 
 def text(kind, results):

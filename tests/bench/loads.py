@@ -6,8 +6,9 @@
   loads.py switchover   busy clients through the pooler: switchovers and failovers; from routes decided to the first write
   loads.py spread       reads over slaves of different weight: PgBouncer's host list against HAProxy
   loads.py footprint    memory of operator and agents, idle, and the operator's cold start
+  loads.py crowd        memory of an operator of a thousand clusters
 
-Options: --runs N, --seconds S (of each load), --clients C; each kind has defaults of its own. Every run stands in
+Options: --runs N, --seconds S (of each load), --clients C, --clusters N; each kind has defaults of its own. Every run stands in
 build/bench/loads-KIND.json; with --add also in docs/benchmarks-routing.json, from which docs/benchmarks.md is written.
 It needs root, as the lab does.
 """
@@ -38,7 +39,7 @@ def say(text=""):
 def options():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("kind", choices=KINDS)
-    for name in ("runs", "seconds", "clients"):
+    for name in ("runs", "seconds", "clients", "clusters"):
         parser.add_argument(f"--{name}", type=int)
     parser.add_argument("--add", action="store_true")
     parser.add_argument("--note", help="what else is to be known of the machine; it is told with the results")

@@ -1,4 +1,4 @@
-#include "agent/memory.h"
+#include "base/memory.h"
 
 #include <malloc.h>
 #include <sys/mman.h>
@@ -7,14 +7,14 @@
 #include <cstdio>
 #include <cstring>
 
-namespace matriarch::agent {
+namespace matriarch {
 
-void limit_arenas() {
-    mallopt(M_ARENA_MAX, 1);
+void limit_arenas(int count) {
+    mallopt(M_ARENA_MAX, count);
     mallopt(M_TRIM_THRESHOLD, 128 * 1024);
 }
 
-void release_start_up_pages() {
+void give_back_memory() {
     malloc_trim(0);
     FILE* maps = fopen("/proc/self/maps", "re");
     if (maps == nullptr) return;
@@ -30,14 +30,13 @@ void release_start_up_pages() {
     fclose(maps);
 }
 
-Bytes resident_memory() {
+std::uint64_t resident_memory() {
     long total = 0, resident = 0;
     if (FILE* file = fopen("/proc/self/statm", "re")) {
         if (fscanf(file, "%ld %ld", &total, &resident) != 2) resident = 0;
         fclose(file);
     }
-    return Bytes(static_cast<std::uint64_t>(resident) *
-                 static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE)));
+    return static_cast<std::uint64_t>(resident) * static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
 }
 
-}  // namespace matriarch::agent
+}  // namespace matriarch
