@@ -176,11 +176,15 @@ ApiServer::Answer ApiServer::patch(const Path& path, const Json& patch) {
         return refuse(409, "Conflict", path.key() + ": another uid");
     if (!version.empty() && version != version_of(*before))
         return refuse(409, "Conflict", path.key() + ": the object has been modified");
-    Json object = *before;
-    if (path.subresource == "status")
+    Json object = Json::object();
+    if (path.subresource == "status") {
+        for (const auto& [key, value] : before->items())
+            if (key != "status") object[key] = value;
         object["status"] = patch.value("status", Json::object());
-    else
+    } else {
+        object = *before;
         object.merge_patch(patch);
+    }
     object["metadata"]["resourceVersion"] = version_of(*before);
     if (object == *before) return {200, before};
     return {200, store(path.plural, path.key(), std::move(object), before)};

@@ -274,6 +274,7 @@ void AgentPosts::send(const std::shared_ptr<Post>& post, Lane lane) {
         if (!ports_.serve(post->ip, post->request, back))
             back(make_error(ErrorKind::Unavailable, "connection refused"));
     });
+    if (!net_.repeats()) return;
     const int copies = std::holds_alternative<Order>(post->request) ? 3 : 1;
     for (int i = 0; i < copies; ++i)
         net_.perhaps_again(there, [this, ip = post->ip, request = post->request] {
