@@ -38,12 +38,13 @@ contract: ## Run every client of docs/examples, and a system that moves over, on
 	@tests/setup.sh contract
 	@$(PYTHON) $(TOOLS)/run_tests.py contract
 
-simulate: ## Simulate faults from seeds (SEEDS=1000 FROM=1 PROFILE=network FOREVER=1), or tell one story (SEED=42)
+simulate: ## Simulate faults from seeds (SEEDS=1000 FROM=1 PROFILE=network MINUTES=10 FOREVER=1), or tell one story (SEED=42)
 	@tests/setup.sh build
 	@$(TOOLS)/build.sh $(PRESET) $(JOBS) simulate
 	@build/$(PRESET)/tests/simulation/simulate --jobs $(JOBS) \
 		$(if $(SEED),--seed $(SEED),$(if $(FOREVER),--forever,--seeds $(or $(SEEDS),1000))) \
-		$(if $(ONLY),--only $(ONLY)) $(if $(FROM),--from $(FROM)) $(if $(PROFILE),--profile $(PROFILE))
+		$(if $(ONLY),--only $(ONLY)) $(if $(FROM),--from $(FROM)) $(if $(PROFILE),--profile $(PROFILE)) \
+		$(if $(MINUTES),--minutes $(MINUTES))
 
 simulate-mutants: ## Switch on one fault of the protocol after the other: each must be found (SEEDS=200 MUTANT=name)
 	@tests/setup.sh build

@@ -101,8 +101,12 @@ void Agent::wrote(postgres::ServerConfig server) {
     written_hash_ = config_hash();
 }
 
-std::string Agent::config_hash() const {
-    return state_.config ? state_.config->hash() : "";
+const std::string& Agent::config_hash() const {
+    if (hashed_ != state_.config) {
+        hashed_ = state_.config;
+        hash_ = hashed_ ? hashed_->hash() : "";
+    }
+    return hash_;
 }
 
 void Agent::refresh() {

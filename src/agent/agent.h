@@ -138,7 +138,7 @@ class Agent {
     postgres::ServerConfig wanted_server(std::optional<Role> starts_as) const;
     ConfigFiles render(const postgres::ServerConfig& server) const;
     void wrote(postgres::ServerConfig server);
-    std::string config_hash() const;
+    const std::string& config_hash() const;
     void publish();
     PostgresState postgres_state() const;
     void fill_server(Report& report) const;
@@ -204,6 +204,9 @@ class Agent {
     std::string job_text_;
     std::optional<SideJob> validating_, reconciling_, slots_, checkpoint_;
     std::optional<InstanceConfig> candidate_;  // being validated
+    // Of state_.config, which is asked at every step.
+    mutable std::optional<InstanceConfig> hashed_;
+    mutable std::string hash_;
     std::string refused_config_;
     std::optional<SideJob> measuring_;
     TimePoint measure_due_;

@@ -41,9 +41,8 @@ std::string_view to_string(Propagation propagation) {
     return "Background";
 }
 
-// Bytes that are not UTF-8 must not throw: they become U+FFFD and the server may refuse them.
-std::string dump(const Json& json) {
-    return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+std::shared_ptr<const Json> body_of(Json&& json) {
+    return std::make_shared<const Json>(std::move(json));
 }
 
 }  // namespace
@@ -51,14 +50,16 @@ std::string dump(const Json& json) {
 Client::Client(Transport& transport, const Clock& clock, OnRequest on_request)
     : transport_(transport), clock_(clock), on_request_(std::move(on_request)) {}
 
-Result<Json> Client::exchange(Request request, std::string_view what, const Call& call) {
+Result<Json> Client::exchange(Request request, std::string_view what, const Call& call,
+                              std::shared_ptr<const Json> sent) {
     request.lane = call.lane;
     const bool write = request.method != "GET";
     const TimePoint start = clock_.now();
-    Result<Response> response =
-        transport_.send(request, Deadline::after(clock_, call.timeout), call.stop);
+    const std::string method = request.method;
+    Result<JsonResponse> response = transport_.send_json(
+        std::move(request), std::move(sent), Deadline::after(clock_, call.timeout), call.stop);
     if (on_request_) {
-        on_request_({response ? response->status : 0, request.method, clock_.now() - start});
+        on_request_({response ? response->status : 0, method, clock_.now() - start});
     }
     if (!response) return error_from_transport(what, write, response.error());
     if (response->status < 200 || response->status > 299) {
@@ -67,13 +68,12 @@ Result<Json> Client::exchange(Request request, std::string_view what, const Call
         if (write && error.kind == ErrorKind::Timeout) error.kind = ErrorKind::OutcomeUnknown;
         return error;
     }
-    std::optional<Json> body = parse_json(response->body);
-    if (!body) {
+    if (!response->json) {
         // Something between us and the server: for a write we don't know who answered.
         return make_error(write ? ErrorKind::OutcomeUnknown : ErrorKind::Unavailable,
                           std::string(what), "the answer is not JSON");
     }
-    return std::move(*body);
+    return std::move(*response->json);
 }
 
 Result<Json> Client::get(const Resource& resource, const ObjectKey& key, const Call& call) {
@@ -117,22 +117,18 @@ Result<Json> Client::create(const Resource& resource, const Json& object, const 
     Json typed = object;
     typed["apiVersion"] = resource.api_version();
     typed["kind"] = resource.kind;
-    return exchange({.method = "POST",
-                     .target = resource_path(resource, key.ns),
-                     .content_type = kJson,
-                     .body = dump(typed)},
-                    what, call);
+    return exchange(
+        {.method = "POST", .target = resource_path(resource, key.ns), .content_type = kJson}, what,
+        call, body_of(std::move(typed)));
 }
 
 Result<Json> Client::review(const Resource& resource, const Json& object, const Call& call) {
     Json typed = object;
     typed["apiVersion"] = resource.api_version();
     typed["kind"] = resource.kind;
-    return exchange({.method = "POST",
-                     .target = resource_path(resource, ""),
-                     .content_type = kJson,
-                     .body = dump(typed)},
-                    doing("review", resource, {}), call);
+    return exchange(
+        {.method = "POST", .target = resource_path(resource, ""), .content_type = kJson},
+        doing("review", resource, {}), call, body_of(std::move(typed)));
 }
 
 Result<Json> Client::apply(const Resource& resource, const Json& object,
@@ -148,11 +144,8 @@ Result<Json> Client::apply(const Resource& resource, const Json& object,
     add_query(target, "fieldManager", options.field_manager);
     add_query(target, "force", options.force ? "true" : "false");
     add_query(target, "fieldValidation", "Strict");
-    return exchange({.method = "PATCH",
-                     .target = std::move(target),
-                     .content_type = kApplyPatch,
-                     .body = dump(typed)},
-                    what, call);
+    return exchange({.method = "PATCH", .target = std::move(target), .content_type = kApplyPatch},
+                    what, call, body_of(std::move(typed)));
 }
 
 Result<Json> Client::update(const Resource& resource, const Json& object, const Call& call,
@@ -167,9 +160,8 @@ Result<Json> Client::update(const Resource& resource, const Json& object, const 
     typed["kind"] = resource.kind;
     return exchange({.method = "PUT",
                      .target = resource_path(resource, key.ns, key.name, subresource),
-                     .content_type = kJson,
-                     .body = dump(typed)},
-                    what, call);
+                     .content_type = kJson},
+                    what, call, body_of(std::move(typed)));
 }
 
 Result<Json> Client::merge_patch(const Resource& resource, const ObjectKey& key,
@@ -179,9 +171,8 @@ Result<Json> Client::merge_patch(const Resource& resource, const ObjectKey& key,
     if (!resource_version.empty()) body["metadata"]["resourceVersion"] = resource_version;
     return exchange({.method = "PATCH",
                      .target = resource_path(resource, key.ns, key.name, subresource),
-                     .content_type = kMergePatch,
-                     .body = dump(body)},
-                    doing("patch", resource, key), call);
+                     .content_type = kMergePatch},
+                    doing("patch", resource, key), call, body_of(std::move(body)));
 }
 
 Status Client::remove(const Resource& resource, const ObjectKey& key, const RemoveOptions& options,
@@ -196,9 +187,8 @@ Status Client::remove(const Resource& resource, const ObjectKey& key, const Remo
     if (options.grace_period_seconds) body["gracePeriodSeconds"] = *options.grace_period_seconds;
     Result<Json> answer = exchange({.method = "DELETE",
                                     .target = resource_path(resource, key.ns, key.name),
-                                    .content_type = kJson,
-                                    .body = dump(body)},
-                                   doing("delete", resource, key), call);
+                                    .content_type = kJson},
+                                   doing("delete", resource, key), call, body_of(std::move(body)));
     if (!answer) return answer.error();
     return {};
 }

@@ -9,6 +9,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <stop_token>
@@ -116,7 +117,8 @@ class Client {
     Transport& transport() { return transport_; }
 
   private:
-    Result<nlohmann::json> exchange(Request request, std::string_view doing, const Call& call);
+    Result<nlohmann::json> exchange(Request request, std::string_view doing, const Call& call,
+                                    std::shared_ptr<const nlohmann::json> body = {});
 
     Transport& transport_;
     const Clock& clock_;

@@ -14,6 +14,8 @@
 #pragma once
 
 #include <functional>
+#include <memory>
+#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <stop_token>
 #include <string>
@@ -41,8 +43,19 @@ struct Response {
     std::optional<milliseconds> retry_after = {};  // from the header
 };
 
+// An answer whose body is JSON, its receiver's own; null: it has none, or is something else.
+struct JsonResponse : Response {
+    std::shared_ptr<nlohmann::json> json = {};
+};
+
+struct WatchEvent {
+    std::string_view type;
+    const nlohmann::json* object = nullptr;  // null: unreadable
+};
+
 class Transport {
   public:
+    using OnEvent = std::function<bool(const WatchEvent&)>;
     // A piece of the body of a 200 answer, of any size, cut anywhere. False ends the stream.
     using OnChunk = std::function<bool(std::string_view)>;
 
@@ -58,6 +71,14 @@ class Transport {
     // connection.
     virtual Result<Response> stream(const Request& request, const OnChunk& on_chunk, Duration idle,
                                     std::stop_token stop) = 0;
+
+    // The same two, of JSON: here it becomes text and text becomes it. A transport that leads
+    // nowhere else (the simulator's) hands it on as it is.
+    virtual Result<JsonResponse> send_json(Request request,
+                                           std::shared_ptr<const nlohmann::json> body,
+                                           Deadline deadline, std::stop_token stop);
+    virtual Result<Response> stream_events(const Request& request, const OnEvent& on_event,
+                                           Duration idle, std::stop_token stop);
 };
 
 }  // namespace matriarch::kube

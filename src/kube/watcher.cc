@@ -1,7 +1,6 @@
 #include "kube/watcher.h"
 
 #include "kube/json_access.h"
-#include "kube/line_splitter.h"
 #include "kube/status.h"
 
 namespace matriarch::kube {
@@ -92,17 +91,15 @@ void Watcher::watch(const WatchMachine::Step& step, std::stop_token stop) {
         std::scoped_lock lock(mutex_);
         ++health_.watches;
     }
-    LineSplitter lines;  // a new one: half a line of the last connection is worthless
     machine_.watch_started(clock_.now());
-    Result<Response> end = client_.transport().stream(
+    Result<Response> end = client_.transport().stream_events(
         request,
-        [&](std::string_view chunk) {
+        [&](const WatchEvent& event) {
             {
                 std::scoped_lock lock(mutex_);
                 health_.last_contact = clock_.now();
             }
-            return lines.feed(chunk, [&](std::string_view line) { return on_line(line); }) &&
-                   !stop.stop_requested();
+            return on_event(event) && !stop.stop_requested();
         },
         tuning_.idle, stop);
     if (stop.stop_requested()) return;
@@ -123,16 +120,14 @@ void Watcher::watch(const WatchMachine::Step& step, std::stop_token stop) {
     }
 }
 
-bool Watcher::on_line(std::string_view line) {
-    const std::optional<Json> event = parse_json(line);
-    const Json* object = event ? find_path(*event, {"object"}) : nullptr;
-    if (!object || !object->is_object()) {
+bool Watcher::on_event(const WatchEvent& event) {
+    const auto& [type, object] = event;
+    if (object == nullptr) {
         // Skipping it could lose a change for ever; a new list can't.
         const Error error = make_error(ErrorKind::Invalid, doing("watch"), "unreadable event");
         report(error);
         return machine_.error_event(error, clock_.now()) == WatchVerdict::Continue;
     }
-    const std::string type = get_string(*event, {"type"});
     if (type == "ERROR") {
         const Error error = error_from_status(doing("watch"), *object);
         report(error);
@@ -146,7 +141,8 @@ bool Watcher::on_line(std::string_view line) {
     } else if (type == "BOOKMARK") {
         sink_.bookmark(version);
     } else {
-        report(make_error(ErrorKind::Invalid, doing("watch"), "unknown event type " + type));
+        report(make_error(ErrorKind::Invalid, doing("watch"),
+                          "unknown event type " + std::string(type)));
         return true;
     }
     // Only now that it is stored: a version must not run ahead of the cache.

@@ -71,7 +71,7 @@ class Watcher {
     void list(std::stop_token stop);
     void watch(const WatchMachine::Step& step, std::stop_token stop);
     // False: leave the stream.
-    bool on_line(std::string_view line);
+    bool on_event(const WatchEvent& event);
     void report(const Error& error);
     std::string doing(std::string_view verb) const;
 

@@ -1,6 +1,8 @@
 #include "operator/app_secret.h"
 
+#include <mutex>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "model/pooler.h"
 #include "net/crypto.h"
@@ -23,14 +25,29 @@ std::string random_bytes(Random& random, std::size_t count) {
     return out;
 }
 
+// PBKDF2 is made to be slow, and every pass over a cluster's objects asks the same again.
+bool fits(const std::string& verifier, const std::string& password) {
+    static std::mutex mutex;
+    static std::set<std::string> known;  // of pairs that fit, the hashes
+    constexpr std::size_t kMost = 1024;
+    const std::string pair = net::hmac_sha256(verifier, password);
+    {
+        std::lock_guard lock(mutex);
+        if (known.contains(pair)) return true;
+    }
+    const auto matches = net::scram_matches(verifier, password);
+    if (!matches || !*matches) return false;
+    std::lock_guard lock(mutex);
+    if (known.size() >= kMost) known.clear();
+    known.insert(pair);
+    return true;
+}
+
 // The salt makes each new verifier another one, and another verifier is another configuration of
 // every instance: the one that is there stays as long as it fits.
 Result<std::string> verifier_for(const std::string& password, const std::string& held,
                                  Random& random) {
-    if (!held.empty()) {
-        const auto matches = net::scram_matches(held, password);
-        if (matches && *matches) return held;
-    }
+    if (!held.empty() && fits(held, password)) return held;
     return net::scram_verifier(password, random_bytes(random, net::kScramSaltBytes));
 }
 

@@ -82,6 +82,8 @@ struct ClusterMemory {
     TimePoint objects_checked{};
     bool objects_behind = false;  // by the last pass; the caches had better catch up before another
     HeldObjects uncached;         // of kinds that are not watched
+    std::string certificates_fit;     // the Secrets of which the last look found nothing due ...
+    WallTime certificates_checked{};  // ... and when
     TimePoint uncached_read{};
     std::size_t uncached_names = 0;  // of the objects that were read
     std::optional<kube::Condition> objects_condition;

@@ -38,8 +38,11 @@ class ObjectKeeper {
 
   private:
     Status read_uncached(const Cluster& cluster, ClusterMemory& memory, HeldObjects& held);
-    Provision plan(const Cluster& cluster, const ClusterMemory& memory,
-                   const WantedInstances& wanted, const HeldObjects& held);
+    Provision plan(const Cluster& cluster, ClusterMemory& memory, const WantedInstances& wanted,
+                   const HeldObjects& held);
+    Provision plan_certificates(const Cluster& cluster, ClusterMemory& memory,
+                                const WantedInstances& wanted, const HeldObjects& held,
+                                StringMap& ca);
 
     kube::Client& client_;
     const Clock& clock_;

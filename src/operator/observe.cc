@@ -197,6 +197,7 @@ decide::Observation observe(const Cluster& cluster, const Caches& caches,
     }();
     const Verifiers verifiers{verifier(cluster, caches, app_secret(cluster.key.name)),
                               verifier(cluster, caches, pooler_name(cluster.key.name))};
+    const std::string wanted_restart_hash = restart_hash(cluster.spec);
     const auto sets = Caches::of(caches.stateful_sets, cluster.key);
     const auto pods = Caches::of(caches.pods, cluster.key);
     const auto claims = Caches::of(caches.claims, cluster.key);
@@ -221,14 +222,14 @@ decide::Observation observe(const Cluster& cluster, const Caches& caches,
             view.node = pod->node;
             view.pod_ending = pod->deleting();
             view.pod_trouble = pod_trouble(*pod);
-            view.pod_outdated =
-                restart_needed(pod->annotation(std::string(kRestartHashAnnotation)), cluster.spec);
+            const auto& made_of = pod->annotation(std::string(kRestartHashAnnotation));
+            view.pod_outdated = !made_of.empty() && made_of != wanted_restart_hash;
         }
         const auto trouble = memory.troubles.find(name);
         if (trouble != memory.troubles.end() && !trouble->second.empty())
             view.pod_trouble = trouble->second;
-        if (const auto known = agents.knowledge(cluster.key, name)) {
-            view.report = known->report;
+        if (auto known = agents.knowledge(cluster.key, name)) {
+            view.report = std::move(known->report);
             view.reported_at = known->reported_at;
             const bool same_pod = known->address.pod == view.pod;
             view.asked = known->asked || !same_pod;

@@ -412,12 +412,14 @@ Status Reconciler::write_status(Look& look) {
     if (memory.objects_condition)
         kube::set_condition(wanted.conditions, *memory.objects_condition, world_.clock.wall());
     world_.metrics.show(cluster.key, wanted, look.seen.published);
-    const ClusterStatus& shown = memory.written_status ? *memory.written_status : cluster.status;
-    if (!worth_writing(shown, wanted)) return {};
     if (memory.change && world_.clock.now() - memory.change->began < kStatusRest) return {};
+    const ClusterStatus& shown = memory.written_status ? *memory.written_status : cluster.status;
+    // As it is published; nearly always it is, and worth no closer look.
+    ClusterStatus told = coarse(std::move(wanted));
+    if (told == shown || !worth_writing(shown, told)) return {};
     const nlohmann::json object = {
         {"metadata", {{"name", cluster.key.name}, {"namespace", cluster.key.name_space}}},
-        {"status", encode_status(coarse(wanted))}};
+        {"status", encode_status(told)}};
     kube::ApplyOptions options;
     options.field_manager = "matriarch-status";
     options.subresource = "status";
@@ -426,7 +428,7 @@ Status Reconciler::write_status(Look& look) {
         if (written.error().kind == ErrorKind::NotFound) return {};
         return written.error();
     }
-    memory.written_status = std::move(wanted);
+    memory.written_status = std::move(told);
     return {};
 }
 

@@ -28,6 +28,16 @@ std::string state_of(const Cluster& cluster, const Caches& caches, const Routes&
     return out;
 }
 
+// Of all that the caches hold, what routes are published in.
+HeldObjects held_routes(const Caches& caches, const ClusterKey& cluster) {
+    HeldObjects held;
+    for (const auto& slice : Caches::of(caches.endpoint_slices, cluster))
+        held.add(kube::kEndpointSlices, *slice);
+    for (const auto& map : Caches::of(caches.config_maps, cluster))
+        held.add(kube::kConfigMaps, *map);
+    return held;
+}
+
 }  // namespace
 
 Status RouteWriter::mend(const Cluster& cluster, const Caches& caches, const Routes& routes,
@@ -46,7 +56,7 @@ Status RouteWriter::publish(const Cluster& cluster, const Caches& caches, const 
 
 Status RouteWriter::write(const Cluster& cluster, const Caches& caches, const Routes& routes,
                           Scope scope) {
-    auto provision = provision_routes(cluster, routes, held_in(caches, cluster.key));
+    auto provision = provision_routes(cluster, routes, held_routes(caches, cluster.key));
     if (!provision.conflicts.empty())
         return make_error(ErrorKind::Invalid, provision.conflicts.front().message());
     std::stable_sort(

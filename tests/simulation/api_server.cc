@@ -28,14 +28,11 @@ std::vector<std::string> split(const std::string& text, char at) {
     return out;
 }
 
-kube::Response answer(int status, const Json& body) {
-    kube::Response out;
-    out.status = status;
-    out.body = body.dump();
-    return out;
+ApiServer::Answer answer(int status, Json body) {
+    return {status, std::make_shared<const Json>(std::move(body))};
 }
 
-kube::Response refuse(int code, const char* reason, const std::string& message) {
+ApiServer::Answer refuse(int code, const char* reason, const std::string& message) {
     return answer(code, {{"kind", "Status"},
                          {"status", "Failure"},
                          {"code", code},
@@ -43,15 +40,23 @@ kube::Response refuse(int code, const char* reason, const std::string& message) 
                          {"message", message}});
 }
 
-std::string text(const Json& object, const char* a, const char* b) {
+const std::string& text(const Json& object, const char* a, const char* b) {
+    static const std::string kNone;
     const auto outer = object.find(a);
-    if (outer == object.end() || !outer->is_object()) return "";
+    if (outer == object.end() || !outer->is_object()) return kNone;
     const auto inner = outer->find(b);
-    return inner == outer->end() || !inner->is_string() ? "" : inner->get<std::string>();
+    return inner == outer->end() || !inner->is_string() ? kNone
+                                                        : inner->get_ref<const std::string&>();
 }
 
-std::string version_of(const Json& object) {
+const std::string& version_of(const Json& object) {
     return text(object, "metadata", "resourceVersion");
+}
+
+bool same_spec(const Json& a, const Json& b) {
+    const auto mine = a.find("spec"), other = b.find("spec");
+    if (mine == a.end() || other == b.end()) return (mine == a.end()) == (other == b.end());
+    return *mine == *other;
 }
 
 }  // namespace
@@ -89,15 +94,27 @@ bool ApiServer::selected(const Json& object, const std::string& name_space,
     return metadata->contains("labels") && (*metadata)["labels"].contains(labels);
 }
 
+kube::Response ApiServer::Answer::text() const {
+    kube::Response out;
+    out.status = status;
+    if (object) out.body = object->dump();
+    return out;
+}
+
 kube::Response ApiServer::handle(const kube::Request& request) {
-    const Path path = parse(request.target);
     const auto body =
         request.body.empty() ? Json::object() : Json::parse(request.body, nullptr, false);
+    return handle(request, body).text();
+}
+
+ApiServer::Answer ApiServer::handle(const kube::Request& request, const Json& body) {
+    const Path path = parse(request.target);
     world_.count("api requests");
     if (request.method == "GET") {
         if (path.name.empty()) return list(path);
-        const Json* found = find(path.plural, path.key());
-        return found ? answer(200, *found) : refuse(404, "NotFound", path.key() + " not found");
+        const Stored found = stored(path.plural, path.key());
+        if (!found) return refuse(404, "NotFound", path.key() + " not found");
+        return {200, found};
     }
     world_.count("api writes");
     world_.count("api writes to " + path.plural);
@@ -107,14 +124,18 @@ kube::Response ApiServer::handle(const kube::Request& request) {
     return remove(path, body);
 }
 
-const Json* ApiServer::find(const std::string& plural, const std::string& key) const {
+ApiServer::Stored ApiServer::stored(const std::string& plural, const std::string& key) const {
     const auto kind = kinds_.find(plural);
     if (kind == kinds_.end()) return nullptr;
     const auto found = kind->second.objects.find(key);
-    return found == kind->second.objects.end() ? nullptr : found->second.get();
+    return found == kind->second.objects.end() ? nullptr : found->second;
 }
 
-kube::Response ApiServer::list(const Path& path) {
+const Json* ApiServer::find(const std::string& plural, const std::string& key) const {
+    return stored(plural, key).get();
+}
+
+ApiServer::Answer ApiServer::list(const Path& path) {
     const auto query = [&](const char* name) {
         const auto found = path.query.find(name);
         return found == path.query.end() ? std::string() : found->second;
@@ -128,25 +149,24 @@ kube::Response ApiServer::list(const Path& path) {
                         {"items", std::move(items)}});
 }
 
-kube::Response ApiServer::create(const Path& path, Json object) {
-    const std::string name = text(object, "metadata", "name");
-    const std::string key = path.name_space + "/" + name;
+ApiServer::Answer ApiServer::create(const Path& path, Json object) {
+    const std::string key = path.name_space + "/" + text(object, "metadata", "name");
     if (find(path.plural, key)) return refuse(409, "AlreadyExists", key + " already exists");
     object["metadata"]["namespace"] = path.name_space;
-    return answer(201, store(path.plural, key, std::move(object), nullptr));
+    return {201, store(path.plural, key, std::move(object), nullptr)};
 }
 
-kube::Response ApiServer::update(const Path& path, Json object) {
-    const Json* before = find(path.plural, path.key());
+ApiServer::Answer ApiServer::update(const Path& path, Json object) {
+    const Stored before = stored(path.plural, path.key());
     if (!before) return refuse(404, "NotFound", path.key() + " not found");
     if (version_of(object) != version_of(*before))
         return refuse(409, "Conflict", path.key() + ": the object has been modified");
-    return answer(200, store(path.plural, path.key(), std::move(object), before));
+    return {200, store(path.plural, path.key(), std::move(object), before)};
 }
 
-kube::Response ApiServer::patch(const Path& path, const Json& patch) {
-    const Json* before = find(path.plural, path.key());
-    const std::string uid = text(patch, "metadata", "uid"), version = version_of(patch);
+ApiServer::Answer ApiServer::patch(const Path& path, const Json& patch) {
+    const Stored before = stored(path.plural, path.key());
+    const std::string &uid = text(patch, "metadata", "uid"), &version = version_of(patch);
     if (!before) {
         if (!uid.empty()) return refuse(409, "Conflict", path.key() + ": another uid");
         if (!path.subresource.empty()) return refuse(404, "NotFound", path.key() + " not found");
@@ -156,26 +176,30 @@ kube::Response ApiServer::patch(const Path& path, const Json& patch) {
         return refuse(409, "Conflict", path.key() + ": another uid");
     if (!version.empty() && version != version_of(*before))
         return refuse(409, "Conflict", path.key() + ": the object has been modified");
-    Json object = *before;
-    if (path.subresource == "status")
+    Json object = Json::object();
+    if (path.subresource == "status") {
+        for (const auto& [key, value] : before->items())
+            if (key != "status") object[key] = value;
         object["status"] = patch.value("status", Json::object());
-    else
+    } else {
+        object = *before;
         object.merge_patch(patch);
+    }
     object["metadata"]["resourceVersion"] = version_of(*before);
-    if (object == *before) return answer(200, object);
-    return answer(200, store(path.plural, path.key(), std::move(object), before));
+    if (object == *before) return {200, before};
+    return {200, store(path.plural, path.key(), std::move(object), before)};
 }
 
-kube::Response ApiServer::remove(const Path& path, const Json& options) {
-    const Json* before = find(path.plural, path.key());
+ApiServer::Answer ApiServer::remove(const Path& path, const Json& options) {
+    const Stored before = stored(path.plural, path.key());
     if (!before) return refuse(404, "NotFound", path.key() + " not found");
-    const std::string uid = text(options, "preconditions", "uid");
+    const std::string& uid = text(options, "preconditions", "uid");
     if (!uid.empty() && uid != text(*before, "metadata", "uid"))
         return refuse(409, "Conflict", path.key() + ": another uid");
     if (path.plural == "pods") {  // its kubelet removes it when it has ended
         Json object = *before;
         object["metadata"]["deletionTimestamp"] = "2026-10-01T00:00:00Z";
-        return answer(200, store(path.plural, path.key(), std::move(object), before));
+        return {200, store(path.plural, path.key(), std::move(object), before)};
     }
     erase(path.plural, path.key());
     return answer(200, {{"kind", "Status"}, {"status", "Success"}});
@@ -183,16 +207,15 @@ kube::Response ApiServer::remove(const Path& path, const Json& options) {
 
 // --- the store --------------------------------------------------------------------------------
 
-Json ApiServer::store(const std::string& plural, const std::string& key, Json object,
-                      const Json* before) {
+ApiServer::Stored ApiServer::store(const std::string& plural, const std::string& key, Json object,
+                                   const Stored& before) {
     Json& metadata = object["metadata"];
-    const auto keep = before ? std::make_shared<const Json>(*before) : nullptr;
-    if (keep) {
-        metadata["uid"] = (*keep)["metadata"]["uid"];
-        metadata["creationTimestamp"] = (*keep)["metadata"]["creationTimestamp"];
-        const auto generation = keep->at("metadata").value("generation", std::int64_t{1});
-        const bool same = object.value("spec", Json()) == keep->value("spec", Json());
-        metadata["generation"] = same ? generation : generation + 1;
+    if (before) {
+        const Json& former = before->at("metadata");
+        metadata["uid"] = former["uid"];
+        metadata["creationTimestamp"] = former["creationTimestamp"];
+        const auto generation = former.value("generation", std::int64_t{1});
+        metadata["generation"] = same_spec(object, *before) ? generation : generation + 1;
     } else {
         if (!metadata.contains("uid")) metadata["uid"] = "uid-" + std::to_string(world_.fresh());
         metadata["generation"] = 1;
@@ -203,15 +226,15 @@ Json ApiServer::store(const std::string& plural, const std::string& key, Json ob
     metadata["resourceVersion"] = std::to_string(++version_);
     auto stored = std::make_shared<const Json>(std::move(object));
     kinds_[plural].objects[key] = stored;
-    note(plural, keep ? "MODIFIED" : "ADDED", stored);
-    for (const auto& observer : observers_) observer(plural, keep.get(), stored.get());
-    return *stored;
+    note(plural, before ? "MODIFIED" : "ADDED", stored);
+    for (const auto& observer : observers_) observer(plural, before.get(), stored.get());
+    return stored;
 }
 
 void ApiServer::put(const std::string& plural, Json object) {
     const std::string key =
         text(object, "metadata", "namespace") + "/" + text(object, "metadata", "name");
-    store(plural, key, std::move(object), find(plural, key));
+    store(plural, key, std::move(object), stored(plural, key));
 }
 
 void ApiServer::erase(const std::string& plural, const std::string& key) {
@@ -235,10 +258,9 @@ std::vector<std::pair<std::string, std::string>> ApiServer::owned_by(const std::
     return out;
 }
 
-void ApiServer::note(const std::string& plural, const char* type,
-                     std::shared_ptr<const Json> object) {
+void ApiServer::note(const std::string& plural, const char* type, Stored object) {
     Kind& kind = kinds_[plural];
-    kind.log.push_back({version_, type, std::move(object), ""});
+    kind.log.push_back({version_, {type, std::move(object)}});
     if (kind.log.size() > kHistory) {
         kind.compacted = kind.log.front().version;
         kind.log.pop_front();
@@ -275,7 +297,7 @@ void ApiServer::restore(const Backup& backup) {
 
 // --- watches ----------------------------------------------------------------------------------
 
-kube::Response ApiServer::begin(const kube::Request& request, Watch& watch) const {
+ApiServer::Answer ApiServer::begin(const kube::Request& request, Watch& watch) const {
     const Path path = parse(request.target);
     const auto query = [&](const char* name) {
         const auto found = path.query.find(name);
@@ -286,30 +308,26 @@ kube::Response ApiServer::begin(const kube::Request& request, Watch& watch) cons
     const auto kind = kinds_.find(path.plural);
     if (kind != kinds_.end() && watch.cursor < kind->second.compacted)
         return refuse(410, "Expired", "too old resource version");
-    kube::Response out;
-    out.status = 200;
-    return out;
+    return {200, nullptr};
 }
 
-std::optional<std::vector<std::string>> ApiServer::next(Watch& watch) {
-    std::vector<std::string> out;
+std::optional<std::vector<ApiServer::Event>> ApiServer::next(Watch& watch) {
+    std::vector<Event> out;
     Kind& kind = kinds_[watch.plural];
     if (watch.cursor < kind.compacted) return {};
     auto entry = std::upper_bound(kind.log.begin(), kind.log.end(), watch.cursor,
                                   [](auto version, const Entry& e) { return version < e.version; });
     for (; entry != kind.log.end(); ++entry) {
         watch.cursor = entry->version;
-        if (!selected(*entry->object, watch.name_space, watch.labels, watch.fields)) continue;
-        if (entry->line.empty())
-            entry->line = Json{{"type", entry->type}, {"object", *entry->object}}.dump() + "\n";
-        out.push_back(entry->line);
+        if (selected(*entry->event.object, watch.name_space, watch.labels, watch.fields))
+            out.push_back(entry->event);
     }
     return out;
 }
 
-std::string ApiServer::bookmark(const Watch& watch) const {
-    const Json object = {{"metadata", {{"resourceVersion", std::to_string(watch.cursor)}}}};
-    return Json{{"type", "BOOKMARK"}, {"object", object}}.dump() + "\n";
+ApiServer::Event ApiServer::bookmark(const Watch& watch) const {
+    return {"BOOKMARK", std::make_shared<const Json>(Json{
+                            {"metadata", {{"resourceVersion", std::to_string(watch.cursor)}}}})};
 }
 
 }  // namespace matriarch::sim

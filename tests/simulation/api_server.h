@@ -29,6 +29,13 @@ class ApiServer {
     explicit ApiServer(World& world) : world_(world) {}
     void on_change(OnChange call) { observers_.push_back(std::move(call)); }
 
+    struct Answer {
+        int status = 0;
+        std::shared_ptr<const Json> object;  // shared with the store: one copy of each version
+        kube::Response text() const;
+    };
+    Answer handle(const kube::Request& request, const Json& body);
+    // Of the request's text.
     kube::Response handle(const kube::Request& request);
 
     // What a watch's request asks for. Its owner keeps the cursor and asks for `next`.
@@ -36,11 +43,15 @@ class ApiServer {
         std::string plural, name_space, labels, fields;
         std::uint64_t cursor = 0;  // entries up to this version were seen
     };
+    struct Event {
+        const char* type = "";
+        std::shared_ptr<const Json> object;
+    };
     // Status 200: the watch begins.
-    kube::Response begin(const kube::Request& request, Watch& watch) const;
-    // The event lines that are new to the watch; nothing if its version was compacted meanwhile.
-    std::optional<std::vector<std::string>> next(Watch& watch);
-    std::string bookmark(const Watch& watch) const;
+    Answer begin(const kube::Request& request, Watch& watch) const;
+    // The events that are new to the watch; nothing if its version was compacted meanwhile.
+    std::optional<std::vector<Event>> next(Watch& watch);
+    Event bookmark(const Watch& watch) const;
     // Called whenever there may be something new for watches of this kind.
     void on_event(std::function<void(const std::string& plural)> call) { event_ = std::move(call); }
     void compact();
@@ -63,14 +74,13 @@ class ApiServer {
         std::map<std::string, std::string> query;
         std::string key() const { return name_space + "/" + name; }
     };
+    using Stored = std::shared_ptr<const Json>;
     struct Entry {
         std::uint64_t version = 0;
-        const char* type = "";
-        std::shared_ptr<const Json> object;
-        std::string line;  // made when the first watch wants it
+        Event event;
     };
     struct Kind {
-        std::map<std::string, std::shared_ptr<const Json>> objects;
+        std::map<std::string, Stored> objects;
         std::deque<Entry> log;
         std::uint64_t compacted = 0;  // versions below are gone
     };
@@ -78,13 +88,15 @@ class ApiServer {
     static Path parse(const std::string& target);
     static bool selected(const Json& object, const std::string& name_space,
                          const std::string& labels, const std::string& fields);
-    kube::Response list(const Path& path);
-    kube::Response create(const Path& path, Json object);
-    kube::Response update(const Path& path, Json object);
-    kube::Response patch(const Path& path, const Json& patch);
-    kube::Response remove(const Path& path, const Json& options);
-    Json store(const std::string& plural, const std::string& key, Json object, const Json* before);
-    void note(const std::string& plural, const char* type, std::shared_ptr<const Json> object);
+    Stored stored(const std::string& plural, const std::string& key) const;
+    Answer list(const Path& path);
+    Answer create(const Path& path, Json object);
+    Answer update(const Path& path, Json object);
+    Answer patch(const Path& path, const Json& patch);
+    Answer remove(const Path& path, const Json& options);
+    Stored store(const std::string& plural, const std::string& key, Json object,
+                 const Stored& before);
+    void note(const std::string& plural, const char* type, Stored object);
 
     World& world_;
     std::map<std::string, Kind> kinds_;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "kube/json_access.h"
 #include "operator/names.h"
 #include "operator/status.h"
 
@@ -97,12 +98,12 @@ void Checks::begins_to_stream(const Postgres& slave, const Postgres& upstream) {
 
 // --- what the API says ------------------------------------------------------------------------
 
-void Checks::changed(const std::string& plural, const Json*, const Json* after) {
+void Checks::changed(const std::string& plural, const Json* before, const Json* after) {
     if (after == nullptr || deleted_) return;
     const auto name = (*after)["metadata"]["name"].get<std::string>();
     if (plural == "leases" && name == op::lease_name("orders")) record_changed(after);
     if (plural == "configmaps" && name == op::routing_config_map("orders")) routes_changed(*after);
-    if (plural == "postgresclusters") reports_changed(*after);
+    if (plural == "postgresclusters") reports_changed(before, *after);
 }
 
 void Checks::record_changed(const Json* after) {
@@ -178,7 +179,7 @@ void Checks::count_lost(const AuthorityRecord& serving) {
     std::vector<std::uint64_t> rows;
     for (const auto& record : machine->volume.data.wal)
         if (record.row != 0) rows.push_back(record.row);
-    std::sort(rows.begin(), rows.end());
+    if (!std::is_sorted(rows.begin(), rows.end())) std::sort(rows.begin(), rows.end());
     std::uint64_t lost = 0;
     for (auto& row : book_) {
         if (row.lost || std::binary_search(rows.begin(), rows.end(), row.row)) continue;
@@ -194,8 +195,12 @@ void Checks::count_lost(const AuthorityRecord& serving) {
     if (loss_forbidden_) world_.violate("INV-5", "acknowledged rows are lost");
 }
 
-void Checks::reports_changed(const Json& cluster) {
+void Checks::reports_changed(const Json* before, const Json& cluster) {
     slaves_ = cluster["spec"].value("slaves", std::size_t{2});
+    const auto history_of = [](const Json& c) -> const Json& {
+        return kube::get_array(c, {"status", "history"});
+    };
+    if (before != nullptr && history_of(*before) == history_of(cluster)) return;
     const auto status = op::decode_status(cluster.value("status", Json::object()));
     for (const auto& change : status.history)
         reported_[Epoch(static_cast<std::uint64_t>(change.epoch))] = change.loss_bytes;

@@ -74,7 +74,7 @@ class Checks final : public Witness {
     void record_changed(const Json* after);
     void routes_changed(const Json& map);
     void check_pace(const std::optional<Routes>& before, const Routes& routes);
-    void reports_changed(const Json& cluster);
+    void reports_changed(const Json* before, const Json& cluster);
     void count_lost(const AuthorityRecord& serving);
     std::string why_not_its_right(const Postgres& server) const;
     std::string unrest_of_master(const AuthorityRecord& record) const;

@@ -1,6 +1,6 @@
 #include "fiber.h"
 
-#include <cstdlib>
+#include <utility>
 #include <vector>
 
 namespace matriarch::sim {
@@ -21,11 +21,11 @@ std::unique_ptr<char[]> take_stack() {
 }  // namespace
 
 Fiber::Fiber(std::function<void()> body) : body_(std::move(body)), stack_(take_stack()) {
-    getcontext(&here_);
-    here_.uc_stack.ss_sp = stack_.get();
-    here_.uc_stack.ss_size = kStack;
-    here_.uc_link = nullptr;
-    makecontext(&here_, &Fiber::enter, 0);
+    getcontext(&begin_);
+    begin_.uc_stack.ss_sp = stack_.get();
+    begin_.uc_stack.ss_size = kStack;
+    begin_.uc_link = nullptr;
+    makecontext(&begin_, &Fiber::enter, 0);
 }
 
 Fiber::~Fiber() {
@@ -44,21 +44,22 @@ void Fiber::enter() {
     } catch (const Killed&) {
     }
     self->ended_ = true;
-    swapcontext(&self->here_, &self->back_);
-    std::abort();  // an ended fiber is never resumed
+    _longjmp(self->back_, 1);  // an ended fiber is never resumed
 }
 
 void Fiber::resume() {
     if (ended_ || (killed_ && !started_)) return;
     Fiber* const former = running;
     running = this;
-    started_ = true;
-    swapcontext(&back_, &here_);
+    if (_setjmp(back_) == 0) {
+        if (std::exchange(started_, true)) _longjmp(here_, 1);
+        setcontext(&begin_);
+    }
     running = former;
 }
 
 void Fiber::park() {
-    swapcontext(&here_, &back_);
+    if (_setjmp(here_) == 0) _longjmp(back_, 1);
     if (killed_) throw Killed{};
 }
 

@@ -5,6 +5,7 @@
 // so that what it holds is released.
 #pragma once
 
+#include <setjmp.h>
 #include <ucontext.h>
 
 #include <functional>
@@ -34,7 +35,9 @@ class Fiber {
 
     std::function<void()> body_;
     std::unique_ptr<char[]> stack_;
-    ucontext_t here_{}, back_{};
+    // A context only begins: swapcontext() asks the kernel about signals each time.
+    ucontext_t begin_{};
+    jmp_buf here_{}, back_{};
     bool started_ = false, ended_ = false, killed_ = false;
 };
 

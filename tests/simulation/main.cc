@@ -1,6 +1,7 @@
 // simulate: runs seeds and says what broke.
 //
-//   simulate --seeds 1000 [--from 1] [--profile NAME]   so many; --seconds 120: as many as fit
+//   simulate --seeds 1000 [--from 1] [--profile NAME]   so many; --seconds 120: as many as fit;
+//                                                       --minutes 10: long ones
 //   simulate --list FILE                                those of a file: a seed a line
 //   simulate --forever                                  fresh ones until one breaks
 //   simulate --seed 42 [--only 3,5]                  one seed, with its story
@@ -30,6 +31,7 @@ struct Arguments {
     std::uint64_t seeds = 100;
     std::optional<std::uint64_t> from, seed;
     std::optional<int> seconds;
+    int minutes = 0;
     std::optional<Profile> profile;
     std::vector<std::uint64_t> only;
     std::string list, mutant;
@@ -49,10 +51,11 @@ Request request_of(const Arguments& a, std::uint64_t from) {
     Request out;
     out.seeds = a.seeds;
     out.jobs = a.jobs;
-    out.seed = [from, profile = a.profile](std::uint64_t n) {
+    out.seed = [from, profile = a.profile, minutes = a.minutes](std::uint64_t n) {
         Options options;
         options.seed = from + n;
         options.profile = profile;
+        options.minutes = minutes;
         return options;
     };
     if (a.seconds) {
@@ -187,6 +190,8 @@ int main(int argc, char** argv) {
     app.add_option("--seeds", a.seeds, "How many");
     app.add_option("--seconds", a.seconds, "As many as fit into so much time");
     app.add_option("--from", a.from, "The first");
+    app.add_option("--minutes", a.minutes, "Faults until the world is so old; 0: the seed says")
+        ->check(CLI::Range(0, 600));
     app.add_flag("--fresh", fresh, "The first is one that nobody ran before");
     app.add_flag("--forever", a.forever, "Fresh ones until one breaks");
     app.add_option("--list", a.list, "Those of a file");
@@ -210,7 +215,7 @@ int main(int argc, char** argv) {
     if (a.mutants) return run_mutants(a);
     switch_on_mutant(a.mutant);
     if (a.seed) {
-        Options one{*a.seed, a.profile, {}, true};
+        Options one{*a.seed, a.profile, {}, true, a.minutes};
         if (!a.only.empty()) one.only.emplace(a.only.begin(), a.only.end());
         return run_one(std::move(one));
     }

@@ -39,7 +39,7 @@ void Network::heal(HostId from, HostId to) {
 }
 
 void Network::send(HostId from, HostId to, Call call) {
-    try_to_send(from, to, std::make_shared<Call>(std::move(call)), 0);
+    try_to_send(from, to, std::move(call), 0);
 }
 
 void Network::perhaps_again(HostId to, Call call) {
@@ -50,19 +50,20 @@ void Network::perhaps_again(HostId to, Call call) {
                  });
 }
 
-void Network::try_to_send(HostId from, HostId to, std::shared_ptr<Call> call, int attempt) {
+void Network::try_to_send(HostId from, HostId to, Call call, int attempt) {
     const Duration wait = delay();
     const bool lost = loss_ > 0 && world_.chance(loss_);
     if (!lost && open(from, to)) {
-        world_.after(wait, [this, to, call] {
-            if (host(to).on) (*call)();
+        world_.after(wait, [this, to, call = std::move(call)] {
+            if (host(to).on) call();
         });
         return;
     }
     if (attempt == kAttempts || !host(from).on || world_.chance(kGivenUp)) return;
-    world_.after(kResend * (1 << attempt), [this, from, to, call, attempt] {
-        if (host(from).on) try_to_send(from, to, call, attempt + 1);
-    });
+    world_.after(kResend * (1 << attempt),
+                 [this, from, to, call = std::move(call), attempt]() mutable {
+                     if (host(from).on) try_to_send(from, to, std::move(call), attempt + 1);
+                 });
 }
 
 }  // namespace matriarch::sim

@@ -44,10 +44,11 @@ class Network {
     void lose(int percent) { loss_ = percent; }
     void repeat(int percent) { repeated_ = percent; }
     // Perhaps what was sent arrives once more, seconds later.
+    bool repeats() const { return repeated_ > 0; }
     void perhaps_again(HostId to, Call call);
 
   private:
-    void try_to_send(HostId from, HostId to, std::shared_ptr<Call> call, int attempt);
+    void try_to_send(HostId from, HostId to, Call call, int attempt);
 
     World& world_;
     std::vector<Host> hosts_;

@@ -8,7 +8,7 @@ namespace {
 
 constexpr Duration kResend = milliseconds(200);  // TCP
 constexpr Duration kBookmarkEvery = seconds(60);
-constexpr std::uint64_t kTryJson = 50;  // of so many exchanges with agents one goes through JSON
+constexpr std::uint64_t kTryJson = 500;  // of so many messages one goes through its JSON
 
 }  // namespace
 
@@ -57,36 +57,59 @@ void FiberWaiter::notify() {
 // --- the API ----------------------------------------------------------------------------------
 
 // At the server. An answer may be lost after the deed was done.
-void ApiTransport::execute(const std::shared_ptr<Exchange>& exchange,
-                           const kube::Request& request) {
+void ApiTransport::execute(const std::shared_ptr<Exchange>& exchange, const kube::Request& request,
+                           const Json& body) {
     World& world = threads_.world();
     if (weather_.down) {
         exchange->refused = true;
         return;
     }
-    auto response = api_.handle(request);
+    auto answer = api_.handle(request, body);
     if (request.method != "GET" && world.chance(weather_.sent_twice))
-        response = api_.handle(request);
-    if (!world.chance(weather_.lost_answers)) exchange->response = std::move(response);
+        answer = api_.handle(request, body);
+    if (!world.chance(weather_.lost_answers)) exchange->answer = std::move(answer);
 }
 
-Result<kube::Response> ApiTransport::send(const kube::Request& request, Deadline deadline,
-                                          std::stop_token) {
+void ApiTransport::try_json(const Json& message) {
+    if (++messages_ % kTryJson == 0 && Json::parse(message.dump(), nullptr, false) != message)
+        threads_.world().violate("messages", "one is another after its JSON");
+}
+
+Result<kube::Response> ApiTransport::send(const kube::Request&, Deadline, std::stop_token) {
+    return make_error(ErrorKind::Bug, "text is not sent here");
+}
+
+Result<kube::Response> ApiTransport::stream(const kube::Request&, const OnChunk&, Duration,
+                                            std::stop_token) {
+    return make_error(ErrorKind::Bug, "text is not sent here");
+}
+
+Result<kube::JsonResponse> ApiTransport::send_json(kube::Request request,
+                                                   std::shared_ptr<const Json> body,
+                                                   Deadline deadline, std::stop_token) {
+    if (body) try_json(*body);
     auto exchange = std::make_shared<Exchange>();
     exchange->sleep = threads_.prepare();
-    net_.send(here_, there_, [this, exchange, request] {
-        execute(exchange, request);
-        if (!exchange->response && !exchange->refused) return;
-        net_.send(there_, here_, [this, exchange] { threads_.wake(exchange->sleep); });
-    });
+    net_.send(here_, there_,
+              [this, exchange, request = std::move(request), body = std::move(body)] {
+                  static const Json kNothing = Json::object();
+                  execute(exchange, request, body ? *body : kNothing);
+                  if (!exchange->answer && !exchange->refused) return;
+                  net_.send(there_, here_, [this, exchange] { threads_.wake(exchange->sleep); });
+              });
     threads_.sleep(exchange->sleep, deadline.at);
     if (exchange->refused) return make_error(ErrorKind::Unavailable, "connection refused");
-    if (exchange->response && !deadline.passed(threads_.clock())) return *exchange->response;
-    return make_error(ErrorKind::Timeout, "no answer in time");
+    if (!exchange->answer || deadline.passed(threads_.clock()))
+        return make_error(ErrorKind::Timeout, "no answer in time");
+    const auto& [status, object] = *exchange->answer;
+    if (status >= 300) return kube::JsonResponse{exchange->answer->text(), nullptr};
+    try_json(*object);
+    return kube::JsonResponse{{.status = status}, std::make_shared<Json>(*object)};
 }
 
-Result<kube::Response> ApiTransport::stream(const kube::Request& request, const OnChunk& on_chunk,
-                                            Duration idle, std::stop_token) {
+Result<kube::Response> ApiTransport::stream_events(const kube::Request& request,
+                                                   const OnEvent& on_event, Duration idle,
+                                                   std::stop_token) {
     auto exchange = std::make_shared<Exchange>();
     auto feed = std::make_shared<Feed>();
     exchange->sleep = threads_.prepare();
@@ -94,13 +117,13 @@ Result<kube::Response> ApiTransport::stream(const kube::Request& request, const 
         if (weather_.down)
             exchange->refused = true;
         else
-            exchange->response = api_.begin(request, feed->watch);
+            exchange->answer = api_.begin(request, feed->watch);
         net_.send(there_, here_, [this, exchange] { threads_.wake(exchange->sleep); });
     });
     threads_.sleep(exchange->sleep, threads_.clock().now() + idle);
     if (exchange->refused) return make_error(ErrorKind::Unavailable, "connection refused");
-    if (!exchange->response) return make_error(ErrorKind::Timeout, "no answer in time");
-    if (exchange->response->status != 200) return *exchange->response;
+    if (!exchange->answer) return make_error(ErrorKind::Timeout, "no answer in time");
+    if (exchange->answer->status != 200) return exchange->answer->text();
     feeds_.push_back(feed);
     pump(feed, Duration::zero());
     struct Leave {
@@ -108,27 +131,31 @@ Result<kube::Response> ApiTransport::stream(const kube::Request& request, const 
         const std::shared_ptr<Feed>& feed;
         ~Leave() { std::erase(feeds, feed); }
     } leave{feeds_, feed};
-    return read_feed(feed, on_chunk, idle);
+    return read_feed(feed, on_event, idle);
 }
 
 Result<kube::Response> ApiTransport::read_feed(const std::shared_ptr<Feed>& feed,
-                                               const OnChunk& on_chunk, Duration idle) {
+                                               const OnEvent& on_event, Duration idle) {
+    const auto tell = [&](const ApiServer::Event& event) {
+        try_json(*event.object);
+        return on_event({event.type, event.object.get()});
+    };
     kube::Response ended;
     ended.status = 200;
     TimePoint heard = threads_.clock().now(), bookmark = heard + kBookmarkEvery;
     while (true) {
-        while (!feed->lines.empty()) {
+        while (!feed->events.empty()) {
             heard = threads_.clock().now();
-            const std::string line = std::move(feed->lines.front());
-            feed->lines.pop_front();
-            if (!on_chunk(line)) return ended;
+            const ApiServer::Event event = std::move(feed->events.front());
+            feed->events.pop_front();
+            if (!tell(event)) return ended;
         }
         if (feed->expired) return ended;  // the next watch is told of the compaction
         if (threads_.clock().now() >= bookmark) {
             bookmark += kBookmarkEvery;
             if (!weather_.down && net_.open(there_, here_)) {
                 heard = threads_.clock().now();
-                if (!on_chunk(api_.bookmark(feed->watch))) return ended;
+                if (!tell(api_.bookmark(feed->watch))) return ended;
             }
         }
         if (threads_.clock().now() >= heard + idle)
@@ -154,13 +181,13 @@ void ApiTransport::pump(const std::shared_ptr<Feed>& feed, Duration wait) {
     threads_.process()->after(delay, [this, feed] {
         feed->pumping = false;
         if (weather_.down || !net_.open(there_, here_)) return pump(feed, kResend);
-        auto lines = api_.next(feed->watch);
-        if (!lines) {
+        auto events = api_.next(feed->watch);
+        if (!events) {
             feed->expired = true;
         } else {
-            for (auto& line : *lines) feed->lines.push_back(std::move(line));
+            for (auto& event : *events) feed->events.push_back(std::move(event));
         }
-        if (feed->lines.empty() && !feed->expired) return;
+        if (feed->events.empty() && !feed->expired) return;
         if (feed->sleep) threads_.wake(feed->sleep);
     });
 }
@@ -247,6 +274,7 @@ void AgentPosts::send(const std::shared_ptr<Post>& post, Lane lane) {
         if (!ports_.serve(post->ip, post->request, back))
             back(make_error(ErrorKind::Unavailable, "connection refused"));
     });
+    if (!net_.repeats()) return;
     const int copies = std::holds_alternative<Order>(post->request) ? 3 : 1;
     for (int i = 0; i < copies; ++i)
         net_.perhaps_again(there, [this, ip = post->ip, request = post->request] {

@@ -84,29 +84,37 @@ class ApiTransport final : public kube::Transport {
                  const ApiWeather& weather)
         : threads_(threads), net_(net), here_(here), there_(there), api_(api), weather_(weather) {}
 
+    // All that is asked here is asked in JSON: it is handed on as it is, but for some of it, which
+    // becomes text and is read again.
     Result<kube::Response> send(const kube::Request& request, Deadline deadline,
                                 std::stop_token stop) override;
     Result<kube::Response> stream(const kube::Request& request, const OnChunk& on_chunk,
                                   Duration idle, std::stop_token stop) override;
+    Result<kube::JsonResponse> send_json(kube::Request request, std::shared_ptr<const Json> body,
+                                         Deadline deadline, std::stop_token stop) override;
+    Result<kube::Response> stream_events(const kube::Request& request, const OnEvent& on_event,
+                                         Duration idle, std::stop_token stop) override;
     // Something new for watches of this kind.
     void event(const std::string& plural);
 
   private:
     struct Exchange {
         Threads::SleepPtr sleep;
-        std::optional<kube::Response> response;
+        std::optional<ApiServer::Answer> answer;
         bool refused = false;
     };
     struct Feed {
         ApiServer::Watch watch;
-        std::deque<std::string> lines;
+        std::deque<ApiServer::Event> events;
         Threads::SleepPtr sleep;
         bool pumping = false, expired = false;
     };
 
-    void execute(const std::shared_ptr<Exchange>& exchange, const kube::Request& request);
+    void execute(const std::shared_ptr<Exchange>& exchange, const kube::Request& request,
+                 const Json& body);
+    void try_json(const Json& message);
     void pump(const std::shared_ptr<Feed>& feed, Duration wait);
-    Result<kube::Response> read_feed(const std::shared_ptr<Feed>& feed, const OnChunk& on_chunk,
+    Result<kube::Response> read_feed(const std::shared_ptr<Feed>& feed, const OnEvent& on_event,
                                      Duration idle);
 
     Threads& threads_;
@@ -115,6 +123,7 @@ class ApiTransport final : public kube::Transport {
     ApiServer& api_;
     const ApiWeather& weather_;
     std::vector<std::shared_ptr<Feed>> feeds_;
+    std::uint64_t messages_ = 0;
 };
 
 // What an operator says to an agent, and what it hears.

@@ -11,9 +11,7 @@ void Process::post(Call call) {
 }
 
 void Process::at(TimePoint when, Call call) {
-    world_.at(when, [self = shared_from_this(), call = std::move(call)]() mutable {
-        self->post(std::move(call));
-    });
+    world_.at(when, std::move(call), shared_from_this());
 }
 
 void Process::thaw() {

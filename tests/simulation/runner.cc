@@ -19,7 +19,7 @@ namespace {
 
 using SteadyClock = std::chrono::steady_clock;
 
-// One line for each run: "n|ended_ns|rule|what|name=count|...".
+// One line for each run: "n|ended_ns|trace|rule|what|name=count|...".
 std::string encode(std::uint64_t n, const Outcome& o) {
     const auto clean = [](std::string text) {
         for (char& c : text)
@@ -28,6 +28,7 @@ std::string encode(std::uint64_t n, const Outcome& o) {
     };
     std::string out =
         std::to_string(n) + "|" + std::to_string(o.ended.time_since_epoch().count()) + "|" +
+        std::to_string(o.trace) + "|" +
         (o.violation ? clean(o.violation->rule) + "|" + clean(o.violation->what) : "|");
     for (const auto& [name, count] : o.counts)
         out += "|" + clean(name) + "=" + std::to_string(count);
@@ -38,12 +39,13 @@ void absorb(Total& total, const Request& request, const std::string& line) {
     std::vector<std::string> parts;
     std::stringstream in(line);
     for (std::string part; std::getline(in, part, '|');) parts.push_back(part);
-    if (parts.size() < 4) return;
+    if (parts.size() < 5) return;
     ++total.seeds;
     total.simulated += Duration(std::stoll(parts[1]));
     const auto n = std::stoull(parts[0]);
-    if (!parts[2].empty()) total.broken[n] = {request.seed(n), parts[2], parts[3]};
-    for (std::size_t i = 4; i < parts.size(); ++i) {
+    total.traces += SeededRandom(n + std::stoull(parts[2])).next();
+    if (!parts[3].empty()) total.broken[n] = {request.seed(n), parts[3], parts[4]};
+    for (std::size_t i = 5; i < parts.size(); ++i) {
         const auto equals = parts[i].rfind('=');
         const auto name = parts[i].substr(0, equals);
         total.counts[name] += std::stoull(parts[i].substr(equals + 1));
@@ -101,6 +103,7 @@ void collect(int in, const Request& request, Total& total) {
 void add(Total& total, const Total& part) {
     total.seeds += part.seeds;
     total.simulated += part.simulated;
+    total.traces += part.traces;
     for (const auto& [name, count] : part.counts) total.counts[name] += count;
     total.broken.insert(part.broken.begin(), part.broken.end());
     total.stuck.insert(part.stuck.begin(), part.stuck.end());

@@ -30,7 +30,8 @@ struct Broken {
 struct Total {
     std::uint64_t seeds = 0;
     Duration simulated{};
-    double seconds = 0;  // that it took
+    std::uint64_t traces = 0;  // of all seeds together, in whatever order they ran
+    double seconds = 0;        // that it took
     std::map<std::string, std::uint64_t> counts;
     std::map<std::uint64_t, Broken> broken;  // by its place in the request
     std::map<std::uint64_t, Options> stuck;  // that only a person can end

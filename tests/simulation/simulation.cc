@@ -59,7 +59,9 @@ class Run {
         Faults faults(
             {world_, net_, api_, weather_, kubelet_, operators, checks_, api_host_, client_host_},
             profile_, options_.only);
-        faults.begin(world_.now() + world_.between(seconds(20), seconds(120)));
+        const TimePoint end = world_.now() + world_.between(seconds(20), seconds(120));
+        faults.begin(options_.minutes > 0 ? TimePoint(std::chrono::minutes(options_.minutes))
+                                          : end);
         while (!faults.over() && !world_.violation()) world_.run_until(world_.now() + seconds(1));
         operators.kill_at_step(0);
         operators.freeze_at_step(0, {});

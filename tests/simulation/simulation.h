@@ -21,6 +21,7 @@ struct Options {
     std::optional<Profile> profile;               // absent: the seed says
     std::optional<std::set<std::uint64_t>> only;  // numbers of the faults that happen; absent: all
     bool story = false;
+    int minutes = 0;  // that the world is old at the last fault's end; 0: the seed says
 };
 
 struct Outcome {

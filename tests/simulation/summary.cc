@@ -81,7 +81,8 @@ void print(const Total& total, unsigned jobs) {
         if (name.find(": ") == std::string::npos)
             printf("  %-36s %llu\n", name.c_str(), number(count));
     print_broken(total);
-    printf("%zu of %llu seeds broken\n", total.broken.size(), number(total.seeds));
+    printf("%zu of %llu seeds broken, traces %016llx\n", total.broken.size(), number(total.seeds),
+           number(total.traces));
     fflush(stdout);
 }
 

@@ -38,10 +38,14 @@ class VolumeState final : public agent::StateStore {
     Status save(const agent::State& state) override {
         if (volume_.full) return make_error(ErrorKind::Unavailable, "no space left on device");
         on_save_(*load(), state);
-        // As its file would keep it.
-        auto kept = agent::decode_state(agent::encode_state({state, 0}));
-        if (!kept) return kept.error();
-        volume_.state = std::move(kept->state);
+        // Some as their file would keep them.
+        if (++saves_ % kTryFile == 0) {
+            auto kept = agent::decode_state(agent::encode_state({state, 0}));
+            if (!kept) return kept.error();
+            volume_.state = std::move(kept->state);
+        } else {
+            volume_.state = state;
+        }
         volume_.beside.reset();
         return {};
     }
@@ -53,9 +57,12 @@ class VolumeState final : public agent::StateStore {
     }
 
   private:
+    static constexpr std::uint64_t kTryFile = 20;
+
     Volume& volume_;
     const PodUid pod_;
     const OnSave on_save_;
+    std::uint64_t saves_ = 0;
 };
 
 }  // namespace matriarch::sim

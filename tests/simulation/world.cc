@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <utility>
+
+#include "process.h"
 
 namespace matriarch::sim {
 namespace {
@@ -9,6 +12,7 @@ namespace {
 constexpr std::uint64_t kHashPrime = 1099511628211u;             // FNV-1a
 constexpr Duration kNever = std::chrono::hours(24 * 365 * 100);  // what can't be is not rounded
 constexpr std::int64_t kMillion = 1'000'000;
+constexpr Duration kNear = seconds(1);
 
 }  // namespace
 
@@ -19,18 +23,46 @@ std::uint64_t SeededRandom::next() {
     return z ^ (z >> 31);
 }
 
-void World::at(TimePoint when, Call call) {
-    events_.push_back({std::max(when, now_), number_++, std::move(call)});
+void World::at(TimePoint when, Call call, std::shared_ptr<Process> process) {
+    if (free_.empty()) {
+        free_.push_back(planned_.size());
+        planned_.emplace_back();
+    }
+    const std::size_t place = free_.back();
+    free_.pop_back();
+    planned_[place] = {std::move(call), std::move(process)};
+    const Event event{std::max(when, now_), number_++, place};
+    if (event.when > near_) return far_.push_back(event);
+    events_.push_back(event);
     std::push_heap(events_.begin(), events_.end());
 }
 
+bool World::draw_near() {
+    if (!events_.empty()) return true;
+    if (far_.empty()) return false;
+    const auto sooner = [](const Event& a, const Event& b) { return a.when < b.when; };
+    const TimePoint first = std::min_element(far_.begin(), far_.end(), sooner)->when;
+    near_ = first < TimePoint::max() - kNear ? first + kNear : TimePoint::max();
+    const auto later =
+        std::partition(far_.begin(), far_.end(), [this](const Event& e) { return e.when > near_; });
+    events_.assign(later, far_.end());
+    far_.erase(later, far_.end());
+    std::make_heap(events_.begin(), events_.end());
+    return true;
+}
+
 void World::run_until(TimePoint end) {
-    while (!violation_ && !events_.empty() && events_.front().when <= end) {
+    while (!violation_ && draw_near() && events_.front().when <= end) {
         std::pop_heap(events_.begin(), events_.end());
-        Event event = std::move(events_.back());
+        const Event event = events_.back();
         events_.pop_back();
         now_ = event.when;
-        event.call();
+        Planned planned = std::exchange(planned_[event.planned], {});
+        free_.push_back(event.planned);
+        if (planned.process)
+            planned.process->post(std::move(planned.call));
+        else
+            planned.call();
     }
     if (!violation_) now_ = std::max(now_, end);
 }
@@ -64,10 +96,11 @@ void World::violate(std::string rule, std::string what) {
     if (!violation_) violation_ = Violation{std::move(rule), std::move(what), now_};
 }
 
-// Exact in 128 bits: rounding must not differ between machines.
+// Exact: rounding must not differ between machines.
 TimePoint HostClock::now() const {
-    const auto passed = static_cast<__int128>(world_.now().time_since_epoch().count());
-    return TimePoint(offset_ + Duration(static_cast<std::int64_t>(passed * rate_ / kMillion)));
+    const std::int64_t passed = world_.now().time_since_epoch().count();
+    return TimePoint(offset_ +
+                     Duration(passed / kMillion * rate_ + passed % kMillion * rate_ / kMillion));
 }
 
 WallTime HostClock::wall() const {
@@ -78,9 +111,10 @@ WallTime HostClock::wall() const {
 
 TimePoint HostClock::to_world(TimePoint local) const {
     if (local > TimePoint::max() - kNever) return TimePoint::max();
-    const auto ours = static_cast<__int128>((local.time_since_epoch() - offset_).count());
+    const std::int64_t ours = (local.time_since_epoch() - offset_).count();
     if (ours <= 0) return TimePoint();
-    return TimePoint(Duration(static_cast<std::int64_t>((ours * kMillion + rate_ - 1) / rate_)));
+    return TimePoint(
+        Duration(ours / rate_ * kMillion + (ours % rate_ * kMillion + rate_ - 1) / rate_));
 }
 
 }  // namespace matriarch::sim

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -19,6 +20,7 @@
 namespace matriarch::sim {
 
 using Call = std::function<void()>;
+class Process;
 
 // splitmix64.
 class SeededRandom final : public Random {
@@ -41,7 +43,8 @@ class World {
     World(std::uint64_t seed, bool story) : random_(seed), story_(story) {}
 
     TimePoint now() const { return now_; }
-    void at(TimePoint when, Call call);
+    // In a process it happens as its post() says.
+    void at(TimePoint when, Call call, std::shared_ptr<Process> process = nullptr);
     void after(Duration wait, Call call) { at(now_ + wait, std::move(call)); }
     // Until then, or the first violation.
     void run_until(TimePoint end);
@@ -64,20 +67,32 @@ class World {
     const std::map<std::string, std::uint64_t>& counts() const { return counts_; }
 
   private:
+    struct Planned {
+        Call call;
+        std::shared_ptr<Process> process;
+    };
+    // What is planned stays where it is while the heap moves what it is ordered by.
     struct Event {
         TimePoint when;
         std::uint64_t number = 0;
-        Call call;
+        std::size_t planned = 0;
         // For a heap whose front is the next one.
         friend bool operator<(const Event& a, const Event& b) {
             return a.when != b.when ? a.when > b.when : a.number > b.number;
         }
     };
 
+    // False: nothing is planned any more.
+    bool draw_near();
+
     SeededRandom random_;
     const bool story_;
     TimePoint now_;
-    std::vector<Event> events_;  // a heap
+    std::vector<Event> events_;  // a heap of those up to near_
+    std::vector<Event> far_;     // later ones: most are timeouts of what has long ended
+    TimePoint near_;
+    std::vector<Planned> planned_;
+    std::vector<std::size_t> free_;  // places in planned_
     std::uint64_t number_ = 0, fresh_ = 0;
     std::uint64_t hash_ = 14695981039346656037u;
     std::optional<Violation> violation_;

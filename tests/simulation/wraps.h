@@ -1,5 +1,6 @@
 // What the linker puts between production's own functions (-Wl,--wrap, see CMakeLists.txt): every
-// plan of decide is seen, and every step of a change of master at which an operator may die.
+// plan of decide is seen, and every step of a change of master at which an operator may die. An
+// agent's memory is not the simulator's.
 #pragma once
 
 #include <functional>
