@@ -154,8 +154,7 @@ std::string why_not_after_expiry(const Facts& f, const InstanceView& instance) {
         return "its pod is another, and no full member of the candidate set answers that it "
                "promises the former one nothing any more";
     // A candidate that was never promoted: its agent wants to promise nothing, as any slave's.
-    const bool slave = instance.report->standby || instance.report->in_recovery == Known::Yes;
-    return slave ? why_it_may_promise(f, instance) : "";
+    return is_slaves_data(*instance.report) ? why_it_may_promise(f, instance) : "";
 }
 
 }  // namespace matriarch::decide
