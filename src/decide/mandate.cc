@@ -128,10 +128,10 @@ std::string why_it_may_promise(const Facts& f, const InstanceView& instance) {
     const Report& report = *instance.report;
     if (mutant("promise_not_kept")) return "";
     if (report.withheld < f.record->epoch) return "it may still promise the old master to wait";
+    // Without the time that is left: a text that changes with each look is an event with each.
     const auto left = report.promised - (f.now - instance.reported_at);
-    if (left <= Duration::zero()) return "";
-    return "it promised the old master to wait for " +
-           std::to_string(duration_cast<milliseconds>(left).count()) + " ms more";
+    return left > Duration::zero() ? "it promised the old master to wait for some seconds more"
+                                   : "";
 }
 
 std::string why_no_full_member(const Facts& f, const InstanceView& instance) {

@@ -89,11 +89,11 @@ bool former_has_more(const Facts& f) {
 
 // Its agent does not answer. Giving it up needs the same proofs over it as over a master.
 Verdict wait_for_candidate(const Facts& f, Plan& plan) {
+    if (!administrators_word(f).empty()) return choose(f, plan, ProofKind::AdministratorsWord);
     plan.findings.push_back({"FailoverPossible", false, "CandidateSilent",
                              "the agent of " + f.record->holder.value + ", chosen for epoch " +
                                  std::to_string(f.record->epoch.value) + ", does not answer; " +
                                  ask_for_word(f)});
-    if (!administrators_word(f).empty()) return choose(f, plan, ProofKind::AdministratorsWord);
     return stop_granting(f, plan);
 }
 
