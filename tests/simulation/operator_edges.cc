@@ -8,6 +8,8 @@ namespace {
 
 constexpr Duration kResend = milliseconds(200);  // TCP
 constexpr Duration kBookmarkEvery = seconds(60);
+constexpr Duration kDeadPeer =
+    seconds(30);                        // keepalive and TCP_USER_TIMEOUT: kube/cpprest_transport
 constexpr std::uint64_t kTryJson = 50;  // of so many exchanges with agents one goes through JSON
 
 }  // namespace
@@ -70,6 +72,11 @@ void ApiTransport::execute(const std::shared_ptr<Exchange>& exchange,
     if (!world.chance(weather_.lost_answers)) exchange->response = std::move(response);
 }
 
+void ApiTransport::arrive(const std::shared_ptr<Exchange>& exchange) {
+    exchange->answered = true;
+    threads_.wake(exchange->sleep);
+}
+
 Result<kube::Response> ApiTransport::send(const kube::Request& request, Deadline deadline,
                                           std::stop_token) {
     auto exchange = std::make_shared<Exchange>();
@@ -77,12 +84,12 @@ Result<kube::Response> ApiTransport::send(const kube::Request& request, Deadline
     net_.send(here_, there_, [this, exchange, request] {
         execute(exchange, request);
         if (!exchange->response && !exchange->refused) return;
-        net_.send(there_, here_, [this, exchange] { threads_.wake(exchange->sleep); });
+        net_.send(there_, here_, [this, exchange] { arrive(exchange); });
     });
-    threads_.sleep(exchange->sleep, deadline.at);
+    threads_.sleep(exchange->sleep, std::min(deadline.at, threads_.clock().now() + kDeadPeer));
+    if (!exchange->answered) return make_error(ErrorKind::Timeout, "no answer in time");
     if (exchange->refused) return make_error(ErrorKind::Unavailable, "connection refused");
-    if (exchange->response && !deadline.passed(threads_.clock())) return *exchange->response;
-    return make_error(ErrorKind::Timeout, "no answer in time");
+    return *exchange->response;
 }
 
 Result<kube::Response> ApiTransport::stream(const kube::Request& request, const OnChunk& on_chunk,
@@ -95,11 +102,11 @@ Result<kube::Response> ApiTransport::stream(const kube::Request& request, const 
             exchange->refused = true;
         else
             exchange->response = api_.begin(request, feed->watch);
-        net_.send(there_, here_, [this, exchange] { threads_.wake(exchange->sleep); });
+        net_.send(there_, here_, [this, exchange] { arrive(exchange); });
     });
-    threads_.sleep(exchange->sleep, threads_.clock().now() + idle);
+    threads_.sleep(exchange->sleep, threads_.clock().now() + std::min(idle, kDeadPeer));
+    if (!exchange->answered) return make_error(ErrorKind::Timeout, "no answer in time");
     if (exchange->refused) return make_error(ErrorKind::Unavailable, "connection refused");
-    if (!exchange->response) return make_error(ErrorKind::Timeout, "no answer in time");
     if (exchange->response->status != 200) return *exchange->response;
     feeds_.push_back(feed);
     pump(feed, Duration::zero());

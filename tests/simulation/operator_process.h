@@ -96,6 +96,7 @@ class ApiTransport final : public kube::Transport {
         Threads::SleepPtr sleep;
         std::optional<kube::Response> response;
         bool refused = false;
+        bool answered = false;  // and the answer has come
     };
     struct Feed {
         ApiServer::Watch watch;
@@ -105,6 +106,7 @@ class ApiTransport final : public kube::Transport {
     };
 
     void execute(const std::shared_ptr<Exchange>& exchange, const kube::Request& request);
+    void arrive(const std::shared_ptr<Exchange>& exchange);
     void pump(const std::shared_ptr<Feed>& feed, Duration wait);
     Result<kube::Response> read_feed(const std::shared_ptr<Feed>& feed, const OnChunk& on_chunk,
                                      Duration idle);
