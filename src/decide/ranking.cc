@@ -5,6 +5,7 @@
 #include "base/mutant.h"
 #include "decide/mandate.h"
 #include "decide/orders.h"
+#include "decide/succession.h"
 #include "decide/synchronous.h"
 
 namespace matriarch::decide {
@@ -60,7 +61,7 @@ bool has_own_timeline(const Facts& f, const Report& report) {
 bool has_what_it_was_chosen_for(const Facts& f, const Report& report) {
     const bool as_slave = f.record->former_pod != f.record->holder_pod;
     return as_slave && !served(*f.record) && is_slaves_data(report) &&
-           reach(report) >= f.record->must_reach;
+           reach(report) >= must_reach(f);
 }
 
 // An administrator names the one that shall lead and says that commits may be lost.

@@ -44,7 +44,7 @@ std::optional<Finding> lacks_too_much(const Facts& f, bool rescue_failed) {
     const auto* former = f.seen.find(f.record->former);
     if (failover.accept_data_loss) return {};
     const Lsn have = std::max(report.position(), report.end_of_wal);
-    Bytes lacking = distance(have, f.record->must_reach);
+    Bytes lacking = distance(have, must_reach(f));
     std::string limit = "spec.replication.mode allows none to be lost";
     if (lacking.value == 0 && rescue_failed && !all_commits_wait(*f.record)) {
         const auto missed = find_rescue(f, *f.master, former);

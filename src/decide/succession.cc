@@ -132,6 +132,12 @@ const InstanceView* former_master(const Facts& f) {
     return masters && same ? former : nullptr;
 }
 
+Lsn must_reach(const Facts& f) {
+    const auto* former = former_master(f);
+    return former ? std::min(f.record->must_reach, former->report->end_of_wal)
+                  : f.record->must_reach;
+}
+
 bool may_take_over(const Facts& f, const InstanceView& i) {
     return f.member(i.name) && runs_as_slave(f, i) &&
            i.report->system_identifier == f.record->system_identifier &&

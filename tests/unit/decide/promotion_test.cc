@@ -240,6 +240,20 @@ TEST_F(Candidate5, GivenItsPodIsAnother_WhenItHasWhatItWasChosenFor_ThenItLeads_
     EXPECT_EQ(written(), nullptr) << "what it was to fetch first is not here";
 }
 
+// Found by simulation: what nobody has any more was waited for.
+TEST_F(Candidate5,
+       GivenWalToFetch_WhenTheOldMasterLostItWithItsPower_ThenItWasAcknowledgedToNobody) {
+    s.seen.record->must_reach = Lsn(1200);
+    s.at(1).reachable = false;
+    EXPECT_EQ(ordered(2), nullptr) << "the old master may have it";
+    s.at(1).reachable = true;
+    ASSERT_EQ(s.report(1).end_of_wal, Lsn(1000));
+    ASSERT_NE(ordered(2), nullptr);
+    EXPECT_EQ(ordered(2)->kind, OrderKind::Promote);
+    s.report(1).standby = true;
+    EXPECT_EQ(ordered(2), nullptr) << "its data is no longer that of a master";
+}
+
 TEST_F(Candidate5, GivenItIsGivenUp_WhenTheFenceIsOnItsWay_ThenItIsNotPromoted) {
     refused("there is no data to promote");
     s.seen.epoch_since = kNow - s.policy.refusal_patience;
