@@ -172,7 +172,9 @@ std::optional<Candidate> consider(const Facts& f, const InstanceView& instance, 
     if (decided && !own && !loss_is_accepted(f) && !may_lack_commits(f, instance, have).empty()) {
         c.must_reach = c.rescue ? c.rescue->end : have;
         if (auto why = may_lack_commits(f, instance, c.must_reach); !why.empty())
-            return no(std::move(why) + " (spec.replication.mode)");
+            return no(std::move(why) +
+                      " (spec.replication.mode); if they are gone for good, name who leads: "
+                      "spec.failover.target and requestId, with acceptDataLoss");
     }
     c.has_all_commits = decided && all_commits_wait(*f.record) && !loss_is_accepted(f);
     if (!c.has_all_commits && c.lacking > f.seen.spec.failover.max_lag &&
