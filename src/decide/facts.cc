@@ -125,6 +125,10 @@ bool stopped_as_master(const Report& r) {
     return stopped && !r.standby && r.end_of_wal.known();
 }
 
+bool is_slaves_data(const Report& r) {
+    return r.standby || r.in_recovery == Known::Yes;
+}
+
 bool has_whole_data(const Report& r) {
     return r.state != PostgresState::NoData && r.state != PostgresState::Cloning &&
            r.state != PostgresState::Broken;

@@ -50,6 +50,8 @@ bool serves(const InstanceView& instance);
 bool runs_as_slave(const Facts& facts, const InstanceView& instance);
 // Nothing runs, and the data is that of a master, whose WAL is known to its end.
 bool stopped_as_master(const Report& report);
+// It needs a promotion to lead.
+bool is_slaves_data(const Report& report);
 // A data directory that could be started.
 bool has_whole_data(const Report& report);
 // Its volume is full, which has lasted; or has room for what a master writes for a good while.

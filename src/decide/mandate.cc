@@ -128,10 +128,10 @@ std::string why_it_may_promise(const Facts& f, const InstanceView& instance) {
     const Report& report = *instance.report;
     if (mutant("promise_not_kept")) return "";
     if (report.withheld < f.record->epoch) return "it may still promise the old master to wait";
+    // Without the time that is left: a text that changes with each look is an event with each.
     const auto left = report.promised - (f.now - instance.reported_at);
-    if (left <= Duration::zero()) return "";
-    return "it promised the old master to wait for " +
-           std::to_string(duration_cast<milliseconds>(left).count()) + " ms more";
+    return left > Duration::zero() ? "it promised the old master to wait for some seconds more"
+                                   : "";
 }
 
 std::string why_no_full_member(const Facts& f, const InstanceView& instance) {
@@ -154,8 +154,7 @@ std::string why_not_after_expiry(const Facts& f, const InstanceView& instance) {
         return "its pod is another, and no full member of the candidate set answers that it "
                "promises the former one nothing any more";
     // A candidate that was never promoted: its agent wants to promise nothing, as any slave's.
-    const bool slave = instance.report->standby || instance.report->in_recovery == Known::Yes;
-    return slave ? why_it_may_promise(f, instance) : "";
+    return is_slaves_data(*instance.report) ? why_it_may_promise(f, instance) : "";
 }
 
 }  // namespace matriarch::decide

@@ -5,6 +5,7 @@
 #include "base/mutant.h"
 #include "decide/mandate.h"
 #include "decide/orders.h"
+#include "decide/succession.h"
 #include "decide/synchronous.h"
 
 namespace matriarch::decide {
@@ -53,6 +54,14 @@ bool has_own_timeline(const Facts& f, const Report& report) {
     return stopped_as_master(report) && report.timeline == f.record->timeline &&
            !report.timeline_opened_by.empty() &&
            report.timeline_opened_by == f.record->timeline_opened_by;
+}
+
+// A candidate that was chosen as a slave with all commits, and is a slave still: nothing was
+// acknowledged since.
+bool has_what_it_was_chosen_for(const Facts& f, const Report& report) {
+    const bool as_slave = f.record->former_pod != f.record->holder_pod;
+    return as_slave && !served(*f.record) && is_slaves_data(report) &&
+           reach(report) >= must_reach(f);
 }
 
 // An administrator names the one that shall lead and says that commits may be lost.
@@ -158,11 +167,14 @@ std::optional<Candidate> consider(const Facts& f, const InstanceView& instance, 
     c.lacking = distance(c.rescue ? c.rescue->end : have, known_end(f));
     // While it serves, the last record is still to be confirmed.
     const bool decided = f.master_state != MasterState::Serving;
-    const bool own = c.former_master && (served(*f.record) || has_own_timeline(f, report));
+    const bool own = c.former_master && (served(*f.record) || has_own_timeline(f, report) ||
+                                         has_what_it_was_chosen_for(f, report));
     if (decided && !own && !loss_is_accepted(f) && !may_lack_commits(f, instance, have).empty()) {
         c.must_reach = c.rescue ? c.rescue->end : have;
         if (auto why = may_lack_commits(f, instance, c.must_reach); !why.empty())
-            return no(std::move(why) + " (spec.replication.mode)");
+            return no(std::move(why) +
+                      " (spec.replication.mode); if they are gone for good, name who leads: "
+                      "spec.failover.target and requestId, with acceptDataLoss");
     }
     c.has_all_commits = decided && all_commits_wait(*f.record) && !loss_is_accepted(f);
     if (!c.has_all_commits && c.lacking > f.seen.spec.failover.max_lag &&

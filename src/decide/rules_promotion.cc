@@ -44,7 +44,7 @@ std::optional<Finding> lacks_too_much(const Facts& f, bool rescue_failed) {
     const auto* former = f.seen.find(f.record->former);
     if (failover.accept_data_loss) return {};
     const Lsn have = std::max(report.position(), report.end_of_wal);
-    Bytes lacking = distance(have, f.record->must_reach);
+    Bytes lacking = distance(have, must_reach(f));
     std::string limit = "spec.replication.mode allows none to be lost";
     if (lacking.value == 0 && rescue_failed && !all_commits_wait(*f.record)) {
         const auto missed = find_rescue(f, *f.master, former);
@@ -81,45 +81,19 @@ Order promote(const Facts& f) {
     return o;
 }
 
-// The former master of a candidate that never became one, if it is here with all of its WAL, and
-// that goes further than `reached`.
-const InstanceView* former_with_more(const Facts& f, Lsn reached) {
-    const auto* former = f.seen.find(f.record->former);
-    if (former == nullptr || former == f.master || !f.fresh(*former) || former->pod_ending)
-        return {};
-    const Report& r = *former->report;
-    const bool masters =
-        stopped_as_master(r) && r.fence_confirmed && r.fenced.value + 1 == f.record->epoch.value;
-    const bool same =
-        r.system_identifier == f.record->system_identifier && r.timeline == f.record->timeline;
-    return masters && same && r.end_of_wal > reached ? former : nullptr;
-}
-
-// The candidate was given up and is fenced. If it never was master, nothing was acknowledged since
-// its former master, which then goes on rather than that anything be lost.
-Verdict replace_candidate(const Facts& f, Plan& plan) {
-    const Report& report = *f.master->report;
-    const bool never_promoted = report.standby || (report.timeline != f.record->timeline &&
-                                                   report.timeline_opened_by != f.record->epoch_id);
-    const Lsn reached = report.standby ? report.end_of_wal : Lsn();  // by hand: nobody was served
-    const auto* former = never_promoted ? former_with_more(f, reached) : nullptr;
-    if (former == nullptr) return choose(f, plan, ProofKind::ConfirmedFence);
-    Candidate again;
-    again.instance = former;
-    again.former_master = true;
-    plan.steps.push_back(
-        {WriteRecord{succeed(f, again, ProofKind::ConfirmedFence), Bytes(0)},
-         former->name.value + ": it has WAL that " + f.record->holder.value + " could not fetch"});
-    return Verdict::Decided;
+// What the former master has and the candidate could not fetch.
+bool former_has_more(const Facts& f) {
+    const auto* former = former_master(f);
+    return former != nullptr && former->report->end_of_wal > f.master->report->position();
 }
 
 // Its agent does not answer. Giving it up needs the same proofs over it as over a master.
 Verdict wait_for_candidate(const Facts& f, Plan& plan) {
+    if (!administrators_word(f).empty()) return choose(f, plan, ProofKind::AdministratorsWord);
     plan.findings.push_back({"FailoverPossible", false, "CandidateSilent",
                              "the agent of " + f.record->holder.value + ", chosen for epoch " +
                                  std::to_string(f.record->epoch.value) + ", does not answer; " +
                                  ask_for_word(f)});
-    if (!administrators_word(f).empty()) return choose(f, plan, ProofKind::AdministratorsWord);
     return stop_granting(f, plan);
 }
 
@@ -153,7 +127,7 @@ struct Task {
 Task task_of(const Facts& f) {
     const Report& report = *f.master->report;
     Task task;
-    task.unpromoted = report.in_recovery == Known::Yes || report.standby;
+    task.unpromoted = is_slaves_data(report);
     const bool promoted =
         report.order.kind == OrderKind::Promote && report.epoch == f.record->epoch;
     if (!task.unpromoted && !promoted) {
@@ -216,7 +190,7 @@ bool source_is_awaited(const Facts& f, const Task& task) {
 // Why another had better lead; empty: none.
 std::string why_give_up(const Facts& f, const Task& task) {
     const bool may_lose = f.seen.spec.failover.accept_data_loss;
-    if (task.cant_rescue && !may_lose && former_with_more(f, f.master->report->position()))
+    if (task.cant_rescue && !may_lose && former_has_more(f))
         return "the WAL that it lacks can't be fetched";
     if (failed(*f.master, task.order)) return "its promotion failed";
     if (task.lacks && somebody_has_more(f)) return "another slave has the WAL that it lacks";
@@ -241,7 +215,8 @@ Verdict finish_promotion(const Facts& f, Plan& plan) {
     plan.recheck = milliseconds(500);
     const bool answers = f.master != nullptr && f.fresh(*f.master);
     // Also where its pod is another: the fence is on the volume.
-    if (answers && f.master_state == MasterState::Fenced) return replace_candidate(f, plan);
+    if (answers && f.master_state == MasterState::Fenced)
+        return choose(f, plan, ProofKind::ConfirmedFence);
     if (!answers || !f.holds_record(*f.master)) return wait_for_candidate(f, plan);
     if (accepts_writes(f)) return record_verified(f, plan);
     const Order given_up = fence(f, *f.master, false);

@@ -85,7 +85,58 @@ void withhold_promises(const Facts& f, Plan& plan) {
             give(f, plan, i, halt(f, i), "the old master must get no promise any more");
 }
 
+// The candidate was given up, and is fenced or in another pod. By hand it may have left recovery,
+// but that served nobody.
+bool never_promoted(const Facts& f) {
+    if (served(*f.record) || f.master == nullptr || !f.master->report) return false;
+    const Report& report = *f.master->report;
+    const bool by_hand =
+        report.timeline != f.record->timeline && report.timeline_opened_by != f.record->epoch_id;
+    if (f.master_state == MasterState::Fenced) return report.standby || by_hand;
+    return f.master_state == MasterState::Gone && f.fresh(*f.master) && is_slaves_data(report);
+}
+
+const InstanceView* who_goes_on(const Facts& f, ProofKind proof) {
+    const auto* former = never_promoted(f) ? former_master(f) : nullptr;
+    const bool waits = former != nullptr && proof == ProofKind::Expiry &&
+                       !why_not_after_expiry(f, *former).empty();
+    return waits ? nullptr : former;
+}
+
+Lsn reached_by_candidate(const Facts& f) {
+    const Report& report = *f.master->report;
+    return is_slaves_data(report) ? reach(report) : Lsn();
+}
+
+// Rather than that anything be lost.
+Verdict lead_again(const Facts& f, Plan& plan, const InstanceView& former, ProofKind proof) {
+    Candidate again;
+    again.instance = &former;
+    again.former_master = true;
+    plan.steps.push_back({WriteRecord{succeed(f, again, proof), Bytes(0)},
+                          former.name.value + ": it has all WAL, and " + f.record->holder.value +
+                              " never became master"});
+    return Verdict::Decided;
+}
+
 }  // namespace
+
+const InstanceView* former_master(const Facts& f) {
+    const auto* former = f.seen.find(f.record->former);
+    if (former == nullptr || former == f.master || !f.fresh(*former) || former->pod_ending)
+        return nullptr;
+    const Report& r = *former->report;
+    const bool masters = stopped_as_master(r) && r.fenced.value + 1 == f.record->epoch.value;
+    const bool same =
+        r.system_identifier == f.record->system_identifier && r.timeline == f.record->timeline;
+    return masters && same ? former : nullptr;
+}
+
+Lsn must_reach(const Facts& f) {
+    const auto* former = former_master(f);
+    return former ? std::min(f.record->must_reach, former->report->end_of_wal)
+                  : f.record->must_reach;
+}
 
 bool may_take_over(const Facts& f, const InstanceView& i) {
     return f.member(i.name) && runs_as_slave(f, i) &&
@@ -188,6 +239,9 @@ AuthorityRecord succeed(const Facts& f, const Candidate& winner, ProofKind proof
 // A proof stands: choose and record the next master.
 Verdict choose(const Facts& f, Plan& plan, ProofKind proof) {
     if (count_as_served(f, plan)) return Verdict::Decided;
+    const auto* former = who_goes_on(f, proof);
+    if (former && former->report->end_of_wal > reached_by_candidate(f))
+        return lead_again(f, plan, *former, proof);
     const bool comparable = target_gets_all(f, proof) || receivers_are_down(f, plan);
     if (!comparable || old_master_is_awaited(f, proof)) return Verdict::Decided;
     Ranking ranking = rank(f, proof);
@@ -210,6 +264,7 @@ Verdict choose(const Facts& f, Plan& plan, ProofKind proof) {
                                "mode is manual: set spec.failover.target "
                                "and requestId to choose a slave"};
     }
+    if (!ranking.winner && former) return lead_again(f, plan, *former, proof);
     if (!ranking.winner) {
         plan.findings.push_back({"FailoverPossible", false, "NoCandidate",
                                  "no instance may become master: " + join(ranking.refused) +

@@ -25,6 +25,14 @@ bool receivers_are_down(const Facts& facts, Plan& plan);
 // without what clients may have written there. False: there is none, or it counts already.
 bool count_as_served(const Facts& facts, Plan& plan);
 
+// The former master of a candidate that never became one, if it is here with all of its WAL: since
+// it ended nothing was acknowledged. Null: there is none, or that is not known.
+const InstanceView* former_master(const Facts& facts);
+
+// How far the candidate must have replayed to have all commits. What the former master no longer
+// has, after its host lost power, was not on its disk, so it was acknowledged to nobody.
+Lsn must_reach(const Facts& facts);
+
 // A proof stands: choose the next master and record it as candidate. Always decides.
 Verdict choose(const Facts& facts, Plan& plan, ProofKind proof);
 

@@ -160,6 +160,39 @@ Provision ObjectKeeper::plan(const Cluster& cluster, ClusterMemory& memory,
     return all;
 }
 
+// What was written already, or refused for good (a volume that can't grow, say), is left. An object
+// that moved on is read, to be planned for again.
+Status ObjectKeeper::execute_all(const Cluster& cluster, const Provision& provision,
+                                 HeldObjects& held, Execution& done) {
+    done.moved = false;
+    for (const auto& write : provision.writes) {
+        const std::pair<std::string, std::string> object{write.resource.plural, write.name};
+        if (done.settled.contains(object)) continue;
+        const auto written = execute(client_, cluster.key, write);
+        if (written) {
+            done.settled.insert(object);
+            done.wrote = true;
+            continue;
+        }
+        const ErrorKind kind = written.error().kind;
+        if (kind == ErrorKind::Forbidden || kind == ErrorKind::Invalid) {
+            done.settled.insert(object);
+            done.refused.push_back(std::string(write.resource.kind) + " " + write.name +
+                                   " is refused: " + written.error().message());
+        } else if (kind == ErrorKind::Conflict) {
+            log::info("an object moved on", {{"kind", write.resource.kind},
+                                             {"name", write.name},
+                                             {"why", written.error().message()}});
+            done.moved = true;
+            const kube::ObjectKey key{cluster.key.name_space, write.name};
+            if (auto read = read_into(client_, write.resource, key, held); !read) return read;
+        } else {
+            return written.error();
+        }
+    }
+    return {};
+}
+
 Result<KeeperResult> ObjectKeeper::keep(const Cluster& cluster, const Caches& caches,
                                         ClusterMemory& memory,
                                         const std::set<InstanceName>& instances) {
@@ -182,25 +215,18 @@ Result<KeeperResult> ObjectKeeper::keep(const Cluster& cluster, const Caches& ca
         if (!found) break;
         provision = plan(cluster, memory, wanted, held);
     }
-    for (const auto& write : provision.writes) {
-        if (auto done = execute(client_, cluster.key, write); !done) {
-            const auto kind = done.error().kind;
-            // What the API refuses for good (a volume that can't grow, say) is told, and the rest
-            // goes on.
-            if (kind == ErrorKind::Forbidden || kind == ErrorKind::Invalid) {
-                provision.problems.push_back(std::string(write.resource.kind) + " " + write.name +
-                                             " is refused: " + done.error().message());
-                continue;
-            }
-            if (kind != ErrorKind::Conflict) return done.error();
-            log::info("an object moved on", {{"kind", write.resource.kind},
-                                             {"name", write.name},
-                                             {"why", done.error().message()}});
-            out.behind = true;
-        }
-        out.wrote = true;
+    Execution done;
+    if (auto all = execute_all(cluster, provision, held, done); !all) return all.error();
+    // A cache may be behind for a minute; mostly the object is as it should be.
+    const bool moved = done.moved;
+    if (moved) {
+        provision = plan(cluster, memory, wanted, held);
+        if (auto all = execute_all(cluster, provision, held, done); !all) return all.error();
     }
-    if (out.wrote) memory.uncached_read = TimePoint{};
+    provision.problems.insert(provision.problems.end(), done.refused.begin(), done.refused.end());
+    out.behind = done.moved;
+    out.wrote = done.wrote || done.moved;
+    if (out.wrote || moved) memory.uncached_read = TimePoint{};
     out.condition = objects_condition(provision, cluster.generation);
     return out;
 }

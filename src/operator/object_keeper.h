@@ -37,6 +37,16 @@ class ObjectKeeper {
                            const InstanceName& instance);
 
   private:
+    // Of one pass.
+    struct Execution {
+        std::set<std::pair<std::string, std::string>> settled;  // (plural, name)
+        std::vector<std::string> refused;                       // and why
+        bool wrote = false;
+        bool moved = false;  // objects are newer than was known: now they are read
+    };
+
+    Status execute_all(const Cluster& cluster, const Provision& provision, HeldObjects& held,
+                       Execution& done);
     Status read_uncached(const Cluster& cluster, ClusterMemory& memory, HeldObjects& held);
     Provision plan(const Cluster& cluster, ClusterMemory& memory, const WantedInstances& wanted,
                    const HeldObjects& held);

@@ -250,6 +250,29 @@ bool Checks::needs_a_person() const {
     return !fenced && std::none_of(members.begin(), members.end(), is_heir);
 }
 
+std::optional<InstanceName> Checks::left_with_most() const {
+    if (!record_ || record_->phase == Phase::Serving) return {};
+    const auto is_lost = [this](const InstanceName& name) {
+        const auto* machine = kubelet_->find(name);
+        return machine != nullptr && machine->lost_volume;
+    };
+    auto rules = record_->former_sync;
+    rules.push_back(record_->sync);
+    const bool gone = std::any_of(rules.begin(), rules.end(), [&](const SyncRule& rule) {
+        const auto& all = rule.members;
+        return rule.waits() && std::count_if(all.begin(), all.end(), is_lost) >= rule.wait_for;
+    });
+    if (!gone) return {};
+    const Kubelet::Machine* best = nullptr;
+    for (const auto& [name, machine] : kubelet_->machines()) {
+        const auto& data = machine.volume.data;
+        const bool usable =
+            data.kind == agent::DataFacts::Kind::Complete && data.timeline() == record_->timeline;
+        if (usable && (best == nullptr || data.end() > best->volume.data.end())) best = &machine;
+    }
+    return best == nullptr ? std::nullopt : std::optional(best->name);
+}
+
 // Asked when the clocks were compared for long enough.
 void Checks::nobody_is_granted() {
     if (!odd_host_ || !record_) return;

@@ -43,6 +43,9 @@ class Checks final : public Witness {
     // The holder's pod is gone for good and nobody knows whether it still acknowledges; nor does a
     // full candidate answer, who might lead after an expiry: only an administrator's word helps.
     bool needs_a_person() const;
+    // Who has most of what is left, where volumes were lost that alone may have had commits: nobody
+    // leads until a person gives those up.
+    std::optional<InstanceName> left_with_most() const;
     // What is missing until all is well; empty: nothing.
     std::string unrest() const;
     // A master whose clock is wrong holds no grant.

@@ -110,7 +110,11 @@ void Contracts::check_successor(const AuthorityRecord& before, const AuthorityRe
     if (*after.proof == ProofKind::Expiry && !full && after.holder != before.holder)
         world_.violate("proof",
                        what + after.holder.value + " follows an expiry, and is no full candidate");
-    if (next->container && next->name != before.holder &&
+    // Cut off, a slave believes in a stream of which the other end is fenced.
+    const Container* old = kubelet_->container_of(before.holder);
+    const bool sends = *after.proof != ProofKind::ConfirmedFence ||
+                       (old != nullptr && old->postgres().server() != nullptr);
+    if (sends && next->container && next->name != before.holder &&
         next->container->postgres().streams_from(before.holder))
         world_.violate("proof", what + after.holder.value + " is chosen, and receives from " +
                                     before.holder.value + " still");

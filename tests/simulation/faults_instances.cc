@@ -1,4 +1,6 @@
 // Faults of instances: their processes, pods, hosts, volumes and clocks.
+#include <algorithm>
+
 #include "faults.h"
 
 namespace matriarch::sim {
@@ -85,10 +87,16 @@ Faults::Heal Faults::fill_disk() {
     return [&machine] { machine.volume.full = false; };
 }
 
-// Only a slave's, and only where nobody relies on what it acknowledged.
+// Only a slave's, only where nobody relies on what it acknowledged, and not the last copy.
 Faults::Heal Faults::lose_volume() {
     auto* machine = slave();
     if (machine == nullptr || around_.checks.loss_forbidden()) return {};
+    const auto& all = around_.kubelet.machines();
+    if (std::none_of(all.begin(), all.end(), [&](const auto& entry) {
+            return &entry.second != machine &&
+                   entry.second.volume.data.kind == agent::DataFacts::Kind::Complete;
+        }))
+        return {};
     tell("volume of " + machine->name.value + " is lost");
     around_.kubelet.lose_volume(*machine);
     return {};

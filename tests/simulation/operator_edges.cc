@@ -9,6 +9,8 @@ namespace {
 constexpr Duration kResend = milliseconds(200);  // TCP
 constexpr Duration kBookmarkEvery = seconds(60);
 constexpr std::uint64_t kTryJson = 500;  // of so many messages one goes through its JSON
+// keepalive and TCP_USER_TIMEOUT: kube/cpprest_transport
+constexpr Duration kDeadPeer = seconds(30);
 
 }  // namespace
 
@@ -70,6 +72,11 @@ void ApiTransport::execute(const std::shared_ptr<Exchange>& exchange, const kube
     if (!world.chance(weather_.lost_answers)) exchange->answer = std::move(answer);
 }
 
+void ApiTransport::arrive(const std::shared_ptr<Exchange>& exchange) {
+    exchange->answered = true;
+    threads_.wake(exchange->sleep);
+}
+
 void ApiTransport::try_json(const Json& message) {
     if (++messages_ % kTryJson == 0 && Json::parse(message.dump(), nullptr, false) != message)
         threads_.world().violate("messages", "one is another after its JSON");
@@ -95,12 +102,11 @@ Result<kube::JsonResponse> ApiTransport::send_json(kube::Request request,
                   static const Json kNothing = Json::object();
                   execute(exchange, request, body ? *body : kNothing);
                   if (!exchange->answer && !exchange->refused) return;
-                  net_.send(there_, here_, [this, exchange] { threads_.wake(exchange->sleep); });
+                  net_.send(there_, here_, [this, exchange] { arrive(exchange); });
               });
-    threads_.sleep(exchange->sleep, deadline.at);
+    threads_.sleep(exchange->sleep, std::min(deadline.at, threads_.clock().now() + kDeadPeer));
+    if (!exchange->answered) return make_error(ErrorKind::Timeout, "no answer in time");
     if (exchange->refused) return make_error(ErrorKind::Unavailable, "connection refused");
-    if (!exchange->answer || deadline.passed(threads_.clock()))
-        return make_error(ErrorKind::Timeout, "no answer in time");
     const auto& [status, object] = *exchange->answer;
     if (status >= 300) return kube::JsonResponse{exchange->answer->text(), nullptr};
     try_json(*object);
@@ -118,11 +124,11 @@ Result<kube::Response> ApiTransport::stream_events(const kube::Request& request,
             exchange->refused = true;
         else
             exchange->answer = api_.begin(request, feed->watch);
-        net_.send(there_, here_, [this, exchange] { threads_.wake(exchange->sleep); });
+        net_.send(there_, here_, [this, exchange] { arrive(exchange); });
     });
-    threads_.sleep(exchange->sleep, threads_.clock().now() + idle);
+    threads_.sleep(exchange->sleep, threads_.clock().now() + std::min(idle, kDeadPeer));
+    if (!exchange->answered) return make_error(ErrorKind::Timeout, "no answer in time");
     if (exchange->refused) return make_error(ErrorKind::Unavailable, "connection refused");
-    if (!exchange->answer) return make_error(ErrorKind::Timeout, "no answer in time");
     if (exchange->answer->status != 200) return exchange->answer->text();
     feeds_.push_back(feed);
     pump(feed, Duration::zero());

@@ -102,6 +102,7 @@ class ApiTransport final : public kube::Transport {
         Threads::SleepPtr sleep;
         std::optional<ApiServer::Answer> answer;
         bool refused = false;
+        bool answered = false;  // and the answer has come
     };
     struct Feed {
         ApiServer::Watch watch;
@@ -112,6 +113,7 @@ class ApiTransport final : public kube::Transport {
 
     void execute(const std::shared_ptr<Exchange>& exchange, const kube::Request& request,
                  const Json& body);
+    void arrive(const std::shared_ptr<Exchange>& exchange);
     void try_json(const Json& message);
     void pump(const std::shared_ptr<Feed>& feed, Duration wait);
     Result<kube::Response> read_feed(const std::shared_ptr<Feed>& feed, const OnEvent& on_event,

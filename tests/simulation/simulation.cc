@@ -21,6 +21,8 @@ constexpr Duration kCalm = seconds(10);
 constexpr std::uint64_t kCalmWrites = 60;  // of the API: leases are renewed each second
 constexpr std::uint64_t kCalmReconciles = 120;
 
+constexpr const char* kGivesUp = "lost commits given up";
+
 class Run {
   public:
     explicit Run(const Options& options)
@@ -120,31 +122,37 @@ class Run {
                     {"failover", {{"mandateSeconds", 2 + world_.random().below(4)}}}}}});
     }
 
-    void rests_within(Duration limit, const std::string& when) {
-        const std::string unrest = waits_for_rest(limit);
-        if (unrest.empty() || world_.violation()) return;
-        if (!checks_.needs_a_person()) return world_.violate("rest", when + ": " + unrest);
-        const PodUid pod = checks_.record()->holder_pod;
-        if (!asks_for_word_about(pod))
-            return world_.violate("rest",
-                                  when + ": " + unrest + "; nobody is asked about " + pod.value);
-        world_.count(kNeedsPerson);
-        give_word(pod);
-        const std::string still = waits_for_rest(limit);
-        if (!still.empty())
-            world_.violate("rest",
-                           "after an administrator's word about " + pod.value + ": " + still);
+    void rests_within(Duration limit, std::string when) {
+        std::string unrest = waits_for_rest(limit);
+        const auto broken = [&] { return !unrest.empty() && !world_.violation(); };
+        if (broken() && checks_.needs_a_person()) {
+            const PodUid pod = checks_.record()->holder_pod;
+            if (!asks_for("confirmDead.podUid: " + pod.value))
+                return world_.violate(
+                    "rest", when + ": " + unrest + "; nobody is asked about " + pod.value);
+            world_.count(kNeedsPerson);
+            give_word(pod);
+            unrest = waits_for_rest(limit);
+            when = "after an administrator's word about " + pod.value;
+        }
+        if (const auto best = broken() ? checks_.left_with_most() : std::nullopt;
+            best && asks_for("acceptDataLoss")) {
+            world_.count(kGivesUp);
+            give_up_commits(*best);
+            unrest = waits_for_rest(limit);
+            when = "after what was lost was given up for " + best->value;
+        }
+        if (broken()) world_.violate("rest", when + ": " + unrest);
     }
 
     // What stops a person who looks at the cluster.
-    bool asks_for_word_about(const PodUid& pod) const {
+    bool asks_for(const std::string& words) const {
         const Json* cluster = api_.find("postgresclusters", "shop/orders");
         const auto status = op::decode_status(cluster->value("status", Json::object()));
         return std::any_of(status.conditions.begin(), status.conditions.end(),
                            [&](const auto& condition) {
                                return condition.status == kube::ConditionStatus::False &&
-                                      condition.message.find("confirmDead.podUid: " + pod.value) !=
-                                          std::string::npos;
+                                      condition.message.find(words) != std::string::npos;
                            });
     }
 
@@ -163,6 +171,16 @@ class Run {
         world_.tell("user", "says that " + pod.value + " is dead");
         Json cluster = *api_.find("postgresclusters", "shop/orders");
         cluster["spec"]["failover"]["confirmDead"]["podUid"] = pod.value;
+        api_.put("postgresclusters", std::move(cluster));
+    }
+
+    void give_up_commits(const InstanceName& leads) {
+        world_.tell("user", "gives up what was lost, " + leads.value + " is to lead");
+        Json cluster = *api_.find("postgresclusters", "shop/orders");
+        auto& failover = cluster["spec"]["failover"];
+        failover["target"] = leads.value;
+        failover["requestId"] = "what-is-left";
+        failover["acceptDataLoss"] = true;
         api_.put("postgresclusters", std::move(cluster));
     }
 

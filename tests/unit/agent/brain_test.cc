@@ -284,6 +284,19 @@ TEST_F(BrainTest, GivenFollow_WhenTheUpstreamRemovedTheNextWal_ThenItClones) {
     expect_job<CloneJob>();
 }
 
+// Found by simulation: an instance that came back followed a master of long ago.
+TEST_F(BrainTest, GivenAStoredGoal_WhenDataIsHere_ThenItIsReplacedByOrderOnly_INV3) {
+    goal_of(OrderKind::Follow);
+    goal->order.id = OrderId();
+    v.data.kind = DataFacts::Kind::Broken;
+    expect({});
+    goal->order.id = OrderId("o");
+    expect_job<CloneJob>();
+    goal->order.id = OrderId();
+    v.data.kind = DataFacts::Kind::None;
+    expect_job<CloneJob>();
+}
+
 TEST_F(BrainTest, GivenFollow_WhenThereIsNoData_ThenItClones) {
     goal_of(OrderKind::Follow);
     v.data = DataFacts{};

@@ -37,6 +37,16 @@ struct Candidate5 : testing::Test {
         on_timeline_4(2, by);
         s.report(2).end_of_wal = Lsn(1200);
     }
+    // Its mandate is over, if it ever had one; it is a slave still, and promises nothing.
+    void closed_out_in_another_pod() {
+        s.at(2).pod = s.report(2).pod = PodUid("another");
+        s.seen.record->phase = Phase::Closing;
+        s.seen.mandate.replaced = kNow - std::chrono::minutes(1);
+        s.seen.master_failed_since = kNow - seconds(5);
+        s.report(2).withheld = s.report(3).withheld = Epoch(5);
+        s.obeyed(2, "halt/5/promises");
+        s.report(3).state = PostgresState::Stopped;
+    }
     void halted_in_epoch_5(int n) {
         s.report(n).receiving = false;
         s.obeyed(n, "halt/5/receiver");
@@ -195,6 +205,55 @@ TEST_F(Candidate5, GivenItWasFenced_WhenItsPodIsAnother_ThenTheNextIsChosen) {
 }
 
 // Found by simulation: in the next look it was promoted, and the fence was undone half way.
+// Found by simulation: the old master was asked only where the candidate is fenced.
+TEST_F(Candidate5, GivenItsPodIsAnother_WhenItLacksWal_ThenTheOldMasterGoesOn_INV5) {
+    closed_out_in_another_pod();
+    s.report(2).received = s.report(2).replayed = Lsn(900);
+    s.report(1).fence_confirmed = false;  // it has heard of epoch 5 since
+    s.report(1).withheld = Epoch(5);
+    const auto* r = written();
+    ASSERT_NE(r, nullptr);
+    EXPECT_EQ(r->holder, InstanceName("orders-1"));
+    EXPECT_EQ(r->epoch, Epoch(6));
+    EXPECT_EQ(r->proof, ProofKind::Expiry);
+    s.report(1).withheld = Epoch(4);
+    r = written();
+    EXPECT_TRUE(r == nullptr || r->holder != InstanceName("orders-1")) << "it may promise still";
+    s.report(1).withheld = Epoch(5);
+    on_timeline_4(2, s.seen.record->epoch_id);
+    ASSERT_NE(written(), nullptr);
+    EXPECT_EQ(written()->epoch, Epoch(5)) << "it was promoted, which counts as served";
+}
+
+// Found by simulation: its own epoch's rule, by which nothing was acknowledged, stood against it.
+TEST_F(Candidate5, GivenItsPodIsAnother_WhenItHasWhatItWasChosenFor_ThenItLeads_INV5) {
+    closed_out_in_another_pod();
+    auto& record = *s.seen.record;
+    record.sync = {2, {InstanceName("orders-1"), InstanceName("orders-3")}, SyncMethod::First, 3};
+    s.at(1).reachable = false;
+    record.must_reach = Lsn(1000);
+    const auto* r = written();
+    ASSERT_NE(r, nullptr);
+    EXPECT_EQ(r->holder, InstanceName("orders-2"));
+    EXPECT_EQ(r->holder_pod, PodUid("another"));
+    record.must_reach = Lsn(1001);
+    EXPECT_EQ(written(), nullptr) << "what it was to fetch first is not here";
+}
+
+// Found by simulation: what nobody has any more was waited for.
+TEST_F(Candidate5,
+       GivenWalToFetch_WhenTheOldMasterLostItWithItsPower_ThenItWasAcknowledgedToNobody) {
+    s.seen.record->must_reach = Lsn(1200);
+    s.at(1).reachable = false;
+    EXPECT_EQ(ordered(2), nullptr) << "the old master may have it";
+    s.at(1).reachable = true;
+    ASSERT_EQ(s.report(1).end_of_wal, Lsn(1000));
+    ASSERT_NE(ordered(2), nullptr);
+    EXPECT_EQ(ordered(2)->kind, OrderKind::Promote);
+    s.report(1).standby = true;
+    EXPECT_EQ(ordered(2), nullptr) << "its data is no longer that of a master";
+}
+
 TEST_F(Candidate5, GivenItIsGivenUp_WhenTheFenceIsOnItsWay_ThenItIsNotPromoted) {
     refused("there is no data to promote");
     s.seen.epoch_since = kNow - s.policy.refusal_patience;

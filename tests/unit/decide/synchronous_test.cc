@@ -341,6 +341,7 @@ TEST(Election, GivenACandidateThatNeverServed_WhenItIsGivenUp_ThenItsEndProvesNo
     s.halted(4);
     s.seen.record = written(s.plan());
     ASSERT_EQ(s.seen.record->holder, InstanceName("orders-2"));
+    s.seen.record->must_reach = Lsn(1200);  // it was to fetch what orders-4 has
     s.at(1).reachable = false;
     s.fenced(2);  // it ends before it served
     s.report(2).standby = true;
