@@ -64,11 +64,6 @@ bool has_what_it_was_chosen_for(const Facts& f, const Report& report) {
            reach(report) >= must_reach(f);
 }
 
-// An administrator names the one that shall lead and says that commits may be lost.
-bool loss_is_accepted(const Facts& f) {
-    return change_requested(f) && f.seen.spec.failover.accept_data_loss;
-}
-
 // A full volume is a last resort.
 int preference(const Facts& f, const Candidate& c) {
     constexpr int kLast = 10000;
@@ -123,6 +118,14 @@ bool change_requested(const Facts& f) {
            failover.request_id != f.record->handled_request;
 }
 
+bool loss_is_accepted(const Facts& f, const InstanceView& by) {
+    const bool promoting = f.record->phase == Phase::Promoting;
+    if (promoting && f.record->loss_accepted) return true;
+    const auto& failover = f.seen.spec.failover;
+    const bool meant = (promoting && &by == f.master) || &by == resolve(f, failover.target);
+    return change_requested(f) && failover.accept_data_loss && meant;
+}
+
 std::optional<Candidate> consider(const Facts& f, const InstanceView& instance, ProofKind proof,
                                   std::string& refusal) {
     const auto no = [&](std::string why) {
@@ -154,7 +157,7 @@ std::optional<Candidate> consider(const Facts& f, const InstanceView& instance, 
             return no("its WAL receiver was not seen to stop");
     }
     const bool newest = report.timeline == f.record->timeline || mutant("older_timelines_lead");
-    const bool forced = loss_is_accepted(f) && report.timeline < f.record->timeline &&
+    const bool forced = loss_is_accepted(f, instance) && report.timeline < f.record->timeline &&
                         resolve(f, f.seen.spec.failover.target) == &instance;
     if (!newest && !forced)
         return no("it is on timeline " + std::to_string(report.timeline.value) +
@@ -169,16 +172,17 @@ std::optional<Candidate> consider(const Facts& f, const InstanceView& instance, 
     const bool decided = f.master_state != MasterState::Serving;
     const bool own = c.former_master && (served(*f.record) || has_own_timeline(f, report) ||
                                          has_what_it_was_chosen_for(f, report));
-    if (decided && !own && !loss_is_accepted(f) && !may_lack_commits(f, instance, have).empty()) {
+    if (decided && !own && !loss_is_accepted(f, instance) &&
+        !may_lack_commits(f, instance, have).empty()) {
         c.must_reach = c.rescue ? c.rescue->end : have;
         if (auto why = may_lack_commits(f, instance, c.must_reach); !why.empty())
             return no(std::move(why) +
                       " (spec.replication.mode); if they are gone for good, name who leads: "
                       "spec.failover.target and requestId, with acceptDataLoss");
     }
-    c.has_all_commits = decided && all_commits_wait(*f.record) && !loss_is_accepted(f);
+    c.has_all_commits = decided && all_commits_wait(*f.record) && !loss_is_accepted(f, instance);
     if (!c.has_all_commits && c.lacking > f.seen.spec.failover.max_lag &&
-        !f.seen.spec.failover.accept_data_loss)
+        !loss_is_accepted(f, instance))
         return no("it lacks " + std::to_string(c.lacking.value) +
                   " bytes, spec.failover.maxLag allows " +
                   std::to_string(f.seen.spec.failover.max_lag.value));

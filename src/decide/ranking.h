@@ -51,5 +51,9 @@ std::optional<Rescue> find_rescue(const Facts& facts, const InstanceView& to,
 const InstanceView* resolve(const Facts& facts, const std::string& target);
 // A request that was not acted on yet.
 bool change_requested(const Facts& facts);
+// An administrator says that commits may be lost if that one becomes master: with the request that
+// names it, or that comes while it is being promoted. For this change only: what stays in the spec
+// afterwards is no word about the next one.
+bool loss_is_accepted(const Facts& facts, const InstanceView& by);
 
 }  // namespace matriarch::decide

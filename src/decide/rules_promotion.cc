@@ -40,9 +40,8 @@ std::optional<Bytes> loss_at_switch(const Facts& f) {
 // What the candidate lacks and nobody sends, if it is more than may be lost.
 std::optional<Finding> lacks_too_much(const Facts& f, bool rescue_failed) {
     const Report& report = *f.master->report;
-    const auto& failover = f.seen.spec.failover;
     const auto* former = f.seen.find(f.record->former);
-    if (failover.accept_data_loss) return {};
+    if (loss_is_accepted(f, *f.master)) return {};
     const Lsn have = std::max(report.position(), report.end_of_wal);
     Bytes lacking = distance(have, must_reach(f));
     std::string limit = "spec.replication.mode allows none to be lost";
@@ -51,8 +50,9 @@ std::optional<Finding> lacks_too_much(const Facts& f, bool rescue_failed) {
         Lsn end = missed ? missed->end : Lsn();
         if (former && former->report) end = std::max(end, former->report->end_of_wal);
         lacking = distance(have, end);
-        if (lacking <= failover.max_lag) return {};
-        limit = "spec.failover.maxLag allows " + std::to_string(failover.max_lag.value);
+        const Bytes allowed = f.seen.spec.failover.max_lag;
+        if (lacking <= allowed) return {};
+        limit = "spec.failover.maxLag allows " + std::to_string(allowed.value);
     }
     if (lacking.value == 0) return {};
     const std::string why =
@@ -60,7 +60,9 @@ std::optional<Finding> lacks_too_much(const Facts& f, bool rescue_failed) {
     return Finding{"FailoverPossible", false, "RescueFailed",
                    f.master->name.value + " lacks " + std::to_string(lacking.value) +
                        " bytes that can't be fetched (" + why + "), " + limit + ": bring " +
-                       f.record->former.value + " back, or set spec.failover.acceptDataLoss"};
+                       f.record->former.value +
+                       " back, or name who leads: spec.failover.target and requestId, with "
+                       "acceptDataLoss"};
 }
 
 // The order of phase promoting, the same for every operator that resumes it.
@@ -189,7 +191,7 @@ bool source_is_awaited(const Facts& f, const Task& task) {
 
 // Why another had better lead; empty: none.
 std::string why_give_up(const Facts& f, const Task& task) {
-    const bool may_lose = f.seen.spec.failover.accept_data_loss;
+    const bool may_lose = loss_is_accepted(f, *f.master);
     if (task.cant_rescue && !may_lose && former_has_more(f))
         return "the WAL that it lacks can't be fetched";
     if (failed(*f.master, task.order)) return "its promotion failed";

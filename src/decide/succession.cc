@@ -228,6 +228,7 @@ AuthorityRecord succeed(const Facts& f, const Candidate& winner, ProofKind proof
     ++r.candidates.version;
     r.candidates.members.clear();
     r.must_reach = winner.must_reach;
+    r.loss_accepted = loss_is_accepted(f, *winner.instance);
     change_sync_rule(r, sync_rule_after(f, r));
     for (const auto& i : f.seen.instances)
         if (f.member(i.name) && i.name != r.holder && f.fresh(i))

@@ -155,6 +155,7 @@ Result<AuthorityRecord> record_from_lease(const Json& lease) {
         r.proof = proof;
     }
     json::read(*body, "mustReach", r.must_reach);
+    json::read(*body, "lossAccepted", r.loss_accepted);
     r.candidates = json::read_candidates(json::at(*body, "candidates"));
     r.sync = json::read_sync(json::at(*body, "sync")).value_or(SyncRule());
     json::read_list(*body, "formerSync", r.former_sync,
@@ -185,6 +186,7 @@ void record_to_lease(const AuthorityRecord& r, Json& lease) {
                        {"formerPod", r.former_pod.value},
                        {"proof", r.proof ? Json(to_string(*r.proof)) : Json()},
                        {"mustReach", r.must_reach.value},
+                       {"lossAccepted", r.loss_accepted},
                        {"candidates", json::write_candidates(r.candidates)},
                        {"sync", json::write_sync(r.sync)},
                        {"formerSync", std::move(former)},

@@ -82,6 +82,7 @@ struct AuthorityRecord {
     PodUid former_pod;
     std::optional<ProofKind> proof;  // ... and why it can acknowledge nothing more
     Lsn must_reach;                  // promoting: commits may be lost before so much is replayed
+    bool loss_accepted = false;      // promoting: by the request that began it (acceptDataLoss)
     CandidateSet candidates;
     SyncRule sync;                        // in force, or being put into force by the master ...
     std::vector<SyncRule> former_sync;    // ... beside those that still count until it is

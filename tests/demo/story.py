@@ -22,6 +22,8 @@ def seconds_of(text):
 class Watch(threading.Thread):
     """Follows objects of one kind in a namespace; calls `changed(object, seen_at)` for each state."""
 
+    patience = 60  # seconds without a word after which it asks anew
+
     def __init__(self, kube, kind, namespace, changed, field="", label=""):
         super().__init__(daemon=True)
         self.kube, self.changed = kube, changed
@@ -34,7 +36,7 @@ class Watch(threading.Thread):
     def run(self):
         while not self.over:
             try:
-                connection = UnixConnection(self.kube.socket, 60)
+                connection = UnixConnection(self.kube.socket, self.patience)
                 connection.request("GET", "/" + self.path)
                 for line in connection.getresponse():
                     event = json.loads(line)

@@ -116,7 +116,9 @@ class Probes:
 
 
 class PatientWatch(Watch):
-    """An API server that dies in the middle of a line ends no watch."""
+    """An API server that dies in the middle of a line ends no watch, nor does one that never answers."""
+
+    patience = 5
 
     def run(self):
         while not self.over:
@@ -148,6 +150,12 @@ class Seen:
         routes = json.loads(thing["data"]["routes.json"])
         self.routes.append({"at": time.monotonic(), "epoch": routes["epoch"], "sequence": routes["sequence"],
                             "master": (routes.get("master") or {}).get("instance")})
+
+    def wait_newest(self, epoch):
+        """Until both were seen as they are now: who judges by an older record sees double writes."""
+        wait_for(f"the watches to see epoch {epoch}",
+                 lambda: self.records[-1]["epoch"] >= epoch and self.routes[-1]["epoch"] >= epoch, 20,
+                 state=lambda: (self.records[-1], self.routes[-1]))
 
     def end(self):
         for one in self.watches:

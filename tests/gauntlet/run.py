@@ -165,9 +165,9 @@ class Run:
             try:
                 self.faults_and_outcomes()
                 self.lap("fault")
+                self.converge(first_epoch)
                 for one in writers:
                     one.wait_acknowledged(20, 60)
-                self.converge(first_epoch)
                 self.lap("healing")
             finally:
                 # Also of a run that failed it is worth knowing what was lost.
@@ -175,6 +175,7 @@ class Run:
                 self.lap("counting")
             probes.end()
             self.compare_data()
+            seen.wait_newest(self.cluster.epoch)
             self.lap("comparing")
             seen.end()
             self.judge(seen, probes, first_epoch)

@@ -259,6 +259,23 @@ TEST_F(Fenced, GivenOnlyAnOlderTimeline_WhenItIsNamedAndTheLossAccepted_ThenItLe
     EXPECT_FALSE(order_to(s.plan(), 3)->rescue.has_value());
 }
 
+TEST_F(Fenced, GivenALossThatWasAcceptedOnce_WhenTheNextMasterFails_ThenItIsNoWordAboutThatOne) {
+    for (const int n : {2, 3}) s.report(n).received = s.report(n).replayed = Lsn(400);
+    s.at(1).reachable = false;
+    s.report(1).end_of_wal = Lsn(401 + s.seen.spec.failover.max_lag.value);
+    s.seen.master_failed_since = kNow - seconds(3);
+    s.seen.spec.failover.target = "orders-3";
+    s.seen.spec.failover.request_id = "r1";
+    s.seen.spec.failover.accept_data_loss = true;
+    ASSERT_NE(chosen(), nullptr);
+    EXPECT_TRUE(chosen()->loss_accepted);
+    s.seen.record->handled_request = "r1";
+    EXPECT_EQ(chosen(), nullptr) << "that request was acted on";
+    s.seen.spec.failover.request_id = "r2";
+    s.seen.spec.failover.target = "orders-7";
+    EXPECT_EQ(chosen(), nullptr) << "it is about another";
+}
+
 TEST(Failover, GivenASilentMaster_WhenNothingProvesItsEnd_ThenNobodyIsPromoted) {
     Scene s = Scene::healthy();
     s.at(1).reachable = false;
@@ -425,9 +442,11 @@ TEST_F(Promoting, GivenWalThatCantBeFetched_WhenTheOldMasterHasIt_ThenTheCandida
 }
 
 TEST_F(Promoting, GivenWalThatCantBeFetched_WhenItsLossIsAccepted_ThenTheCandidateGoesOn) {
-    s.seen.spec.failover.accept_data_loss = true;
     s.report(2).received = s.report(2).replayed = Lsn(400);
     s.obeyed(2, order_to(s.plan(), 2)->id.value, OrderState::Failed);
+    s.seen.spec.failover.accept_data_loss = true;
+    s.seen.spec.failover.target = "orders-2";
+    s.seen.spec.failover.request_id = "r1";
     const auto plan = s.plan();
     ASSERT_NE(order_to(plan, 2), nullptr);
     EXPECT_EQ(order_to(plan, 2)->kind, OrderKind::Promote);

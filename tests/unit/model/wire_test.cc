@@ -30,6 +30,7 @@ AuthorityRecord full_record() {
     r.holder_node = "node-2";
     r.former_ttl = std::chrono::seconds(9);
     r.must_reach = Lsn(1234);
+    r.loss_accepted = true;
     r.sync = SyncRule{1, {InstanceName("orders-3")}, SyncMethod::Any, 9};
     r.former_sync = {{2, {InstanceName("orders-2"), InstanceName("orders-3")}}, SyncRule{}};
     r.timeline = Timeline(4);
