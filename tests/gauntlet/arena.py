@@ -191,6 +191,11 @@ class Arena:
                 self.kube.delete("pod", self.operator.namespace, pod["metadata"]["name"], grace=0)
         wait_for("two operators", both, 120, every=0.2, state=lambda: list(map(self.last_words, self.operator.pods())))
 
+    def wait_way_to_api(self):
+        """After the API was away: until an operator's node has learnt again where it is."""
+        wait_for("an operator that reaches the API", lambda: any(map(self.reaches_api, self.operator.running())), 120,
+                 every=0.5)
+
     def reaches_api(self, pod):
         with contextlib.suppress(AssertionError, IndexError):
             return self.machine.inside(pod, sys.executable, "-c", KNOCK.format(

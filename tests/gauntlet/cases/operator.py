@@ -47,6 +47,7 @@ def api_away_and_master_dies(run):
         assert not wrong, f"{wrong} took writes although nothing could be recorded"
         run.note("in its place the master " + ("took writes again while the API was away"
                                                if run.probes.writers(began) else "stayed down until the API was back"))
+    run.arena.wait_way_to_api()
     since = time.monotonic()
     wait_for("somebody to take writes", lambda: run.probes.writers(since), 30)
     yield
