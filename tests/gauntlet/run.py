@@ -263,7 +263,7 @@ class Run:
 
     def streaming(self, master):
         return int(self.sql(master, "select count(*) from pg_stat_replication where state = 'streaming'"
-                                    " and application_name !~ 'basebackup'"))
+                                    " and application_name !~ 'basebackup'", check=False) or 0)
 
     def slots_well(self, name, count):
         return self.sql(name, "select count(*) from pg_replication_slots where slot_type = 'physical' and not temporary"
