@@ -45,10 +45,6 @@ bool condition_is(const Json& object, std::string_view type, std::string_view st
 ContainerStatus decode_container(const Json& json) {
     ContainerStatus out;
     out.name = get_string(json, {"name"});
-    out.image = get_string(json, {"image"});
-    out.container_id = get_string(json, {"containerID"});
-    out.ready = get_bool(json, {"ready"});
-    out.restart_count = get_small(json, {"restartCount"});
     if (find_path(json, {"state", "running"})) {
         out.state = ContainerState::Running;
     } else if (const Json* waiting = find_path(json, {"state", "waiting"})) {
@@ -61,8 +57,6 @@ ContainerStatus decode_container(const Json& json) {
         out.message = get_string(*terminated, {"message"});
         out.exit_code = get_optional(*terminated, {"exitCode"});
     }
-    out.last_reason = get_string(json, {"lastState", "terminated", "reason"});
-    out.last_exit_code = get_optional(json, {"lastState", "terminated", "exitCode"});
     return out;
 }
 
@@ -97,13 +91,6 @@ const std::string& Meta::label(const std::string& wanted) const {
 
 const std::string& Meta::annotation(const std::string& wanted) const {
     return look_up(annotations, wanted);
-}
-
-const ContainerStatus* Pod::container(const std::string& wanted) const {
-    for (const ContainerStatus& status : containers) {
-        if (status.name == wanted) return &status;
-    }
-    return nullptr;
 }
 
 Result<Meta> decode_meta(const Json& object) {
@@ -145,22 +132,13 @@ Result<Pod> decode_pod(const Json& object) {
         pod->unschedulable = get_string(condition, {"message"});
         if (pod->unschedulable.empty()) pod->unschedulable = get_string(condition, {"reason"});
     }
-    pod->revision = pod->label("controller-revision-hash");
     pod->containers = decode_containers(object, "containerStatuses");
     pod->init_containers = decode_containers(object, "initContainerStatuses");
     return pod;
 }
 
 Result<StatefulSet> decode_stateful_set(const Json& object) {
-    Result<StatefulSet> set = start<StatefulSet>(object);
-    if (!set) return set;
-    set->replicas = get_small(object, {"spec", "replicas"}, 1);
-    set->ready_replicas = get_small(object, {"status", "readyReplicas"});
-    set->updated_replicas = get_small(object, {"status", "updatedReplicas"});
-    set->observed_generation = get_int(object, {"status", "observedGeneration"});
-    set->current_revision = get_string(object, {"status", "currentRevision"});
-    set->update_revision = get_string(object, {"status", "updateRevision"});
-    return set;
+    return start<StatefulSet>(object);
 }
 
 Result<Lease> decode_lease(const Json& object) {
@@ -178,14 +156,7 @@ Result<Claim> decode_claim(const Json& object) {
     Result<Claim> claim = start<Claim>(object);
     if (!claim) return claim;
     claim->phase = get_string(object, {"status", "phase"});
-    claim->storage_class = get_string(object, {"spec", "storageClassName"});
-    claim->volume = get_string(object, {"spec", "volumeName"});
     claim->requested = get_string(object, {"spec", "resources", "requests", "storage"});
-    claim->capacity = get_string(object, {"status", "capacity", "storage"});
-    for (const Json& condition : get_array(object, {"status", "conditions"})) {
-        if (get_string(condition, {"status"}) != "True") continue;
-        claim->conditions[get_string(condition, {"type"})] = get_string(condition, {"message"});
-    }
     return claim;
 }
 
@@ -224,36 +195,11 @@ Result<ConfigMap> decode_config_map(const Json& object) {
 }
 
 Result<EndpointSlice> decode_endpoint_slice(const Json& object) {
-    Result<EndpointSlice> slice = start<EndpointSlice>(object);
-    if (!slice) return slice;
-    for (const Json& item : get_array(object, {"endpoints"})) {
-        Endpoint endpoint;
-        for (const Json& address : get_array(item, {"addresses"})) {
-            if (address.is_string()) endpoint.addresses.push_back(address.get<std::string>());
-        }
-        // Absent means true (discovery.k8s.io/v1).
-        endpoint.ready = get_bool(item, {"conditions", "ready"}, true);
-        endpoint.target_uid = get_string(item, {"targetRef", "uid"});
-        slice->endpoints.push_back(std::move(endpoint));
-    }
-    return slice;
+    return start<EndpointSlice>(object);
 }
 
 Result<Service> decode_service(const Json& object) {
-    Result<Service> service = start<Service>(object);
-    if (!service) return service;
-    service->type = get_string(object, {"spec", "type"});
-    service->cluster_ip = get_string(object, {"spec", "clusterIP"});
-    for (const Json& port : get_array(object, {"spec", "ports"})) {
-        const std::string name = get_string(port, {"name"});
-        service->ports[name] = get_small(port, {"port"});
-        if (const int node_port = get_small(port, {"nodePort"})) {
-            service->node_ports[name] = node_port;
-        }
-    }
-    const Json* selector = find_path(object, {"spec", "selector"});
-    service->has_selector = selector && selector->is_object() && !selector->empty();
-    return service;
+    return start<Service>(object);
 }
 
 Json encode_lease(const Lease& lease) {

@@ -44,16 +44,10 @@ enum class ContainerState { Unknown, Waiting, Running, Terminated };
 
 struct ContainerStatus {
     std::string name = {};
-    std::string image = {};
-    std::string container_id = {};
-    bool ready = false;
-    int restart_count = 0;
     ContainerState state = ContainerState::Unknown;
     std::string reason = {};  // of Waiting ("ImagePullBackOff") or Terminated
     std::string message = {};
     std::optional<int> exit_code = {};  // of Terminated
-    std::string last_reason = {};       // how the run before ended ("OOMKilled")
-    std::optional<int> last_exit_code = {};
 };
 
 struct Pod : Meta {
@@ -64,21 +58,14 @@ struct Pod : Meta {
     std::string message = {};
     bool ready = false;
     std::string unschedulable = {};  // message of PodScheduled=False, else empty
-    std::string revision = {};       // label controller-revision-hash
     std::vector<ContainerStatus> containers = {};
     std::vector<ContainerStatus> init_containers = {};
-
-    const ContainerStatus* container(const std::string& name) const;
 };
 
-struct StatefulSet : Meta {
-    int replicas = 0;  // wanted
-    int ready_replicas = 0;
-    int updated_replicas = 0;
-    std::int64_t observed_generation = 0;
-    std::string current_revision = {};
-    std::string update_revision = {};
-};
+// Of these nothing but the metadata is read.
+struct StatefulSet : Meta {};
+struct Service : Meta {};
+struct EndpointSlice : Meta {};
 
 // coordination.k8s.io/v1. Times are the text as it is in the object: they are compared for equality
 // only, never with a clock.
@@ -92,12 +79,8 @@ struct Lease : Meta {
 
 // A PersistentVolumeClaim.
 struct Claim : Meta {
-    std::string phase = {};  // Pending, Bound, Lost
-    std::string storage_class = {};
-    std::string volume = {};
+    std::string phase = {};      // Pending, Bound, Lost
     std::string requested = {};  // quantity: "10Gi"
-    std::string capacity = {};   // what it has
-    StringMap conditions = {};   // those that are True: type -> message
 };
 
 struct Taint {
@@ -120,24 +103,6 @@ struct Secret : Meta {
 
 struct ConfigMap : Meta {
     StringMap data = {};
-};
-
-struct Endpoint {
-    std::vector<std::string> addresses = {};
-    bool ready = false;
-    std::string target_uid = {};  // of the pod
-};
-
-struct EndpointSlice : Meta {
-    std::vector<Endpoint> endpoints = {};
-};
-
-struct Service : Meta {
-    std::string type = {};
-    std::string cluster_ip = {};
-    std::map<std::string, int> ports = {};       // name -> port
-    std::map<std::string, int> node_ports = {};  // name -> node port, if any
-    bool has_selector = false;
 };
 
 Result<Meta> decode_meta(const nlohmann::json& object);

@@ -1,11 +1,54 @@
 #include "operator/caches.h"
 
+#include <algorithm>
+#include <array>
 #include <nlohmann/json.hpp>
 
 #include "operator/names.h"
 
 namespace matriarch::op {
 namespace {
+
+// Labels and annotations that something here reads from a cached object. All of them would take
+// more memory than the rest of the objects together.
+constexpr std::array kReadHere = {
+    kClusterLabel,
+    kInstanceLabel,
+    kRoleLabel,
+    kManagedByLabel,
+    std::string_view("app.kubernetes.io/component"),
+    kContentHashAnnotation,
+    kClaimAnnotation,
+    kStampAnnotation,
+    kAddressTypeAnnotation,
+    kRestartHashAnnotation,
+};
+
+void keep_what_is_read(kube::Meta& object) {
+    const auto unread = [](const auto& entry) {
+        return std::find(kReadHere.begin(), kReadHere.end(), entry.first) == kReadHere.end();
+    };
+    std::erase_if(object.labels, unread);
+    std::erase_if(object.annotations, unread);
+    object.finalizers = {};
+}
+
+template <class T>
+typename kube::Cache<T>::Decode slim(Result<T> (*decode)(const nlohmann::json& object)) {
+    return [decode](const nlohmann::json& object) {
+        Result<T> out = decode(object);
+        if (out) keep_what_is_read(*out);
+        return out;
+    };
+}
+
+// Where routes are published the keys of applications repeat them, in ten times the memory.
+Result<kube::ConfigMap> decode_config_map(const nlohmann::json& object) {
+    auto map = kube::decode_config_map(object);
+    if (map && map->name == routing_config_map(map->label(std::string(kClusterLabel))))
+        std::erase_if(map->data, [](const auto& entry) { return entry.first != "routes.json"; });
+    return map;
+}
 
 Result<RecordView> decode_record(const nlohmann::json& object) {
     auto meta = kube::decode_meta(object);
@@ -42,14 +85,14 @@ void Caches::prepare(kube::Cache<T>& cache) {
 
 Caches::Caches(std::string name_space, OnChange on_change, OnError on_error)
     : clusters(decode_cluster, [on_error](const auto&, const Error& e) { on_error(e); }),
-      stateful_sets(kube::decode_stateful_set),
-      pods(kube::decode_pod),
-      claims(kube::decode_claim),
-      services(kube::decode_service),
-      endpoint_slices(kube::decode_endpoint_slice),
-      config_maps(kube::decode_config_map),
-      secrets(kube::decode_secret),
-      records(decode_record),
+      stateful_sets(slim(kube::decode_stateful_set)),
+      pods(slim(kube::decode_pod)),
+      claims(slim(kube::decode_claim)),
+      services(slim(kube::decode_service)),
+      endpoint_slices(slim(kube::decode_endpoint_slice)),
+      config_maps(slim(decode_config_map)),
+      secrets(slim(kube::decode_secret)),
+      records(slim(decode_record)),
       name_space_(std::move(name_space)),
       on_change_(std::move(on_change)),
       on_error_(std::move(on_error)) {

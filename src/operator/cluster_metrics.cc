@@ -79,6 +79,28 @@ void write(const ClusterKey& cluster, const ClusterStatus& status,
     if (!status.history.empty()) last_change(w, status.history.front());
 }
 
+// What the metrics and the health API tell of a status: figures, no texts for people.
+ClusterStatus figures_of(const ClusterStatus& status) {
+    ClusterStatus out;
+    out.master = status.master;
+    out.epoch = status.epoch;
+    for (MemberStatus member : status.members) {
+        member.pod.clear();
+        member.node.clear();
+        member.message.clear();
+        out.members.push_back(member);  // a copy, since what is cleared keeps its memory
+    }
+    for (const auto& condition : status.conditions)
+        out.conditions.push_back({.type = condition.type, .status = condition.status});
+    if (!status.history.empty()) {
+        const auto& last = status.history.front();
+        ChangeOfMaster& change = out.history.emplace_back();
+        change.duration_ms = last.duration_ms;
+        change.loss_bytes = last.loss_bytes;
+    }
+    return out;
+}
+
 }  // namespace
 
 ClusterMetrics::ClusterMetrics(telemetry::Registry& registry) {
@@ -87,8 +109,9 @@ ClusterMetrics::ClusterMetrics(telemetry::Registry& registry) {
 
 void ClusterMetrics::show(const ClusterKey& cluster, const ClusterStatus& status,
                           const std::optional<Routes>& routes) {
+    Shown shown{figures_of(status), routes};
     const std::lock_guard lock(mutex_);
-    shown_[cluster] = {status, routes};
+    shown_[cluster] = std::move(shown);
 }
 
 void ClusterMetrics::forget(const ClusterKey& cluster) {

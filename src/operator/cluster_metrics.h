@@ -29,7 +29,7 @@ class ClusterMetrics {
     void forget(const ClusterKey& cluster);
 
     struct Shown {
-        ClusterStatus status;
+        ClusterStatus status;  // without texts for people: figures, roles and states alone
         std::optional<Routes> routes;
     };
     // The last look at it: nothing on a standby.

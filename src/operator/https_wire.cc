@@ -1,5 +1,6 @@
 #include "operator/https_wire.h"
 
+#include "net/crypto.h"
 #include "net/pki.h"
 #include "operator/certificates.h"
 
@@ -12,20 +13,30 @@ net::ClientOptions client_options() {
     return options;
 }
 
+// Of all that it holds. Beside the cache no second copy of a CA, with its key, is kept.
+std::string hash_of(const StringMap& ca) {
+    std::string all;
+    for (const auto& [key, value] : ca)
+        all += key + ' ' + std::to_string(value.size()) + ' ' + value;
+    return net::sha256(all);
+}
+
 }  // namespace
 
 HttpsWire::HttpsWire(const Clock& clock, Random& random)
     : clock_(clock), random_(random), client_(client_options(), clock) {}
 
 Status HttpsWire::set_authority(const ClusterKey& cluster, const StringMap& ca) {
+    const std::string hash = hash_of(ca);
     std::lock_guard lock(mutex_);
     Authority& authority = authorities_[cluster];
-    if (authority.identity && authority.ca == ca && clock_.wall() < authority.renew_at) return {};
+    if (authority.identity && authority.made_from == hash && clock_.wall() < authority.renew_at)
+        return {};
     auto pair = issue_operator_identity(ca, clock_, random_);
     if (!pair) return pair.error();
     auto identity = net::TlsIdentity::parse(pair->certificate_pem, pair->key_pem, trusted_pem(ca));
     if (!identity) return identity.error();
-    authority.ca = ca;
+    authority.made_from = hash;
     authority.renew_at = clock_.wall() + std::chrono::duration_cast<WallTime::duration>(
                                              net::kCertificateLifetime * 2 / 3);
     if (authority.identity)

@@ -35,7 +35,7 @@ class HttpsWire final : public AgentWire {
 
   private:
     struct Authority {
-        StringMap ca;
+        std::string made_from;  // the CA's data, as a hash
         WallTime renew_at{};
         std::shared_ptr<net::MemoryIdentity> identity;
     };

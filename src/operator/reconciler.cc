@@ -413,6 +413,8 @@ Status Reconciler::write_status(Look& look) {
         kube::set_condition(wanted.conditions, *memory.objects_condition, world_.clock.wall());
     world_.metrics.show(cluster.key, wanted, look.seen.published);
     if (memory.change && world_.clock.now() - memory.change->began < kStatusRest) return {};
+    // Once it is in the cache, it is kept there alone.
+    if (memory.written_status == cluster.status) memory.written_status.reset();
     const ClusterStatus& shown = memory.written_status ? *memory.written_status : cluster.status;
     // As it is published; nearly always it is, and worth no closer look.
     ClusterStatus told = coarse(std::move(wanted));
