@@ -2,14 +2,14 @@
 
 #include <string>
 
-#include "agent/memory.h"
+#include "base/memory.h"
 #include "decide/decide.h"
 
 // As the linker knows them.
 #define DECIDE                                                                             \
     "_ZN9matriarch6decide6decideERKNS0_11ObservationERKNS0_6PolicyENSt6chrono10time_point" \
     "INS_8BootTimeENS7_8durationIlSt5ratioILl1ELl1000000000EEEEEE"
-#define MEMORY "_ZN9matriarch5agent15resident_memoryEv"
+#define MEMORY "_ZN9matriarch15resident_memoryEv"
 #define REACH "_ZN9matriarch2op5reachESt17basic_string_viewIcSt11char_traitsIcEE"
 #define REACH_BEFORE "_ZN9matriarch2op12reach_beforeESt17basic_string_viewIcSt11char_traitsIcEE"
 #define REACH_AFTER "_ZN9matriarch2op11reach_afterESt17basic_string_viewIcSt11char_traitsIcEE"
@@ -30,7 +30,7 @@ decide::Plan real_decide(const decide::Observation&, const decide::Policy&,
                          TimePoint) asm("__real_" DECIDE);
 decide::Plan wrapped_decide(const decide::Observation&, const decide::Policy&,
                             TimePoint) asm("__wrap_" DECIDE);
-Bytes wrapped_memory() asm("__wrap_" MEMORY);
+std::uint64_t wrapped_memory() asm("__wrap_" MEMORY);
 void wrapped_reach(std::string_view) asm("__wrap_" REACH);
 void wrapped_reach_before(std::string_view) asm("__wrap_" REACH_BEFORE);
 void wrapped_reach_after(std::string_view) asm("__wrap_" REACH_AFTER);
@@ -42,8 +42,8 @@ decide::Plan wrapped_decide(const decide::Observation& seen, const decide::Polic
     return plan;
 }
 
-Bytes wrapped_memory() {
-    return {};
+std::uint64_t wrapped_memory() {
+    return 0;
 }
 
 void wrapped_reach(std::string_view point) {
