@@ -123,7 +123,7 @@ TEST_F(WatcherTest, GivenAListAndAWatch_WhenSent_ThenBothSelectAlikeAndAskForBoo
     transport_.chunks({event_line("ADDED", pod_json("b", 11))});
     run();
     EXPECT_EQ(transport_.requests[0].target,
-              "/api/v1/namespaces/db/pods?limit=500&labelSelector=app%3Dx");
+              "/api/v1/namespaces/db/pods?limit=50&labelSelector=app%3Dx");
     EXPECT_EQ(transport_.requests[1].target,
               "/api/v1/namespaces/db/pods?watch=1&allowWatchBookmarks=true&resourceVersion=10"
               "&timeoutSeconds=300&labelSelector=app%3Dx");
