@@ -22,9 +22,9 @@
 
 namespace matriarch::kube {
 
-// How a call may take its time. The API server itself gives up after at most 34 s.
+// How a call may take its time.
 struct Call {
-    Duration timeout = std::chrono::seconds(15);
+    Duration timeout = kAnswerWithin;
     std::stop_token stop = {};
     Lane lane = Lane::Requests;
 };

@@ -448,16 +448,22 @@ Result<Response> CpprestTransport::Impl::stream_once(Clients& clients, const Req
     HttpClient client(clients.base, config);
     const Running running(client, build(clients, request, exchange), exchange);
 
+    {
+        std::unique_lock lock(exchange->mutex);
+        const Duration wait = std::min(idle, options_.headers_within);
+        if (!timed_wait(exchange->changed, lock, clock_, Deadline::after(clock_, wait), stop,
+                        [&] { return exchange->done || exchange->status != 0; })) {
+            if (stop.stop_requested()) return make_error(ErrorKind::Cancelled, "stopped");
+            return make_error(ErrorKind::Timeout, "no answer in time");
+        }
+    }
     Response response;
     std::string chunk;
     for (;;) {
         bool ended = false;
         {
             std::unique_lock lock(exchange->mutex);
-            // Data may arrive before the status is known to us: it waits.
-            const auto ready = [&] {
-                return exchange->done || (exchange->status != 0 && !exchange->body.empty());
-            };
+            const auto ready = [&] { return exchange->done || !exchange->body.empty(); };
             if (!timed_wait(exchange->changed, lock, clock_, Deadline::after(clock_, idle), stop,
                             ready)) {
                 if (stop.stop_requested()) return make_error(ErrorKind::Cancelled, "stopped");

@@ -25,6 +25,8 @@ struct CpprestOptions {
     std::size_t max_body = std::size_t{64} << 20;        // answer of one send()
     std::size_t max_error_body = std::size_t{64} << 10;  // answer of a failed watch
     std::size_t stream_buffer = std::size_t{1} << 20;    // unread bytes of a watch
+    // The headers of a watch: they come at once, whether there are events or not.
+    Duration headers_within = kAnswerWithin;
     std::string user_agent = "matriarch";
 };
 

@@ -26,6 +26,9 @@
 
 namespace matriarch::kube {
 
+// The API server itself gives up after at most 34 s.
+constexpr Duration kAnswerWithin = std::chrono::seconds(15);
+
 // Which connections carry a request: a pool that is busy or broken must not cost leadership.
 enum class Lane { Requests, Lease };
 
@@ -66,9 +69,9 @@ class Transport {
 
     // A watch: returns when the server ended the body (status 200, empty body), when on_chunk said
     // false (likewise), with the whole answer when the status is not 200, or with an error; Timeout
-    // means that nothing came for `idle`, so the peer may be gone without a word. on_chunk runs in
-    // the caller's thread; while it runs, the server is held back. Each call has its own
-    // connection.
+    // means that nothing came for `idle`, or no headers within what a request has, so the peer may
+    // be gone without a word. on_chunk runs in the caller's thread; while it runs, the server is
+    // held back. Each call has its own connection.
     virtual Result<Response> stream(const Request& request, const OnChunk& on_chunk, Duration idle,
                                     std::stop_token stop) = 0;
 

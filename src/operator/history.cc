@@ -5,6 +5,7 @@
 namespace matriarch::op {
 namespace {
 
+constexpr std::int64_t kFounding = 1;  // the epoch of the first master, which nobody preceded
 constexpr const char* kKeptAside = ", kept aside by ";
 
 }  // namespace
@@ -78,7 +79,8 @@ std::optional<ChangeOfMaster> settle_loss(const std::vector<ChangeOfMaster>& his
     // Between the two a candidate was given up, which clients may have found: its loss is not this
     // one's.
     const auto before = std::next(entry);
-    if (before != history.end() && before->epoch + 1 != entry->epoch) return {};
+    const auto led_in = before == history.end() ? kFounding : before->epoch;
+    if (led_in + 1 != entry->epoch) return {};
     // What a slave had too much in a later epoch is no word about what it lost as master.
     if (is_exact(*entry) && later > 0) return {};
     ChangeOfMaster exact = *entry;

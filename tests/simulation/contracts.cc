@@ -118,6 +118,13 @@ void Contracts::check_successor(const AuthorityRecord& before, const AuthorityRe
         next->container->postgres().streams_from(before.holder))
         world_.violate("proof", what + after.holder.value + " is chosen, and receives from " +
                                     before.holder.value + " still");
+    // "Positions must stand still before they are compared"; whom a user names is compared to
+    // nobody.
+    const bool named = *after.proof == ProofKind::ConfirmedFence &&
+                       after.handled_request != before.handled_request;
+    if (!named && next->container && next->name != before.holder &&
+        !next->container->postgres().stands_still())
+        world_.violate("proof", what + after.holder.value + " is chosen, and does not stand still");
     if (*after.proof == ProofKind::Expiry && mandate_left(before) > Duration::zero())
         world_.violate("proof", what + "the mandate of " + before.holder.value + " lasts for " +
                                     std::to_string(mandate_left(before).count() / 1'000'000) +

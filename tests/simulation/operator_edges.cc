@@ -126,7 +126,7 @@ Result<kube::Response> ApiTransport::stream_events(const kube::Request& request,
             exchange->answer = api_.begin(request, feed->watch);
         net_.send(there_, here_, [this, exchange] { arrive(exchange); });
     });
-    threads_.sleep(exchange->sleep, threads_.clock().now() + std::min(idle, kDeadPeer));
+    threads_.sleep(exchange->sleep, threads_.clock().now() + std::min(idle, kube::kAnswerWithin));
     if (!exchange->answered) return make_error(ErrorKind::Timeout, "no answer in time");
     if (exchange->refused) return make_error(ErrorKind::Unavailable, "connection refused");
     if (exchange->answer->status != 200) return exchange->answer->text();

@@ -113,6 +113,8 @@ class Postgres final : public agent::Instance {
     const DataDirectory& data() const { return place_.volume.data; }
     bool serves_as_master() const { return takes_sessions() && !recovery_; }
     bool streams_from(const InstanceName& upstream) const;
+    // No WAL comes to it, neither now nor once it can connect.
+    bool stands_still() const { return !server_ || !recovery_ || conf_.host.empty(); }
     std::optional<TimePoint> thawed_at() const { return thawed_at_; }
     void note_thaw() { thawed_at_ = place_.world.now(); }
 

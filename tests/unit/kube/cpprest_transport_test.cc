@@ -308,6 +308,33 @@ TEST_F(StreamTest, GivenASilentPeer_WhenIdleForTooLong_ThenTimeout) {
     EXPECT_EQ(chunks, 1);
 }
 
+TEST_F(StreamTest, GivenAPeerThatNeverAnswers_WhenOpening_ThenItIsNotWaitedForAsLongAsForEvents) {
+    serve(
+        [](Connection& connection) {
+            connection.read_request();
+            connection.wait_for_close();
+        },
+        {.headers_within = milliseconds(100)});
+    const TimePoint start = clock_.now();
+    const auto end = stream([](std::string_view) { return true; }, seconds(60));
+    EXPECT_EQ(end.error().kind, ErrorKind::Timeout);
+    EXPECT_LT(clock_.now() - start, seconds(30));
+}
+
+TEST_F(StreamTest, GivenHeaders_WhenNoEventComes_ThenItIsWaitedForUntilIdleForTooLong) {
+    serve(
+        [](Connection& connection) {
+            connection.read_request();
+            connection.begin_chunks();
+            connection.wait_for_close();
+        },
+        {.headers_within = seconds(1)});
+    const TimePoint start = clock_.now();
+    const auto end = stream([](std::string_view) { return true; }, milliseconds(1500));
+    EXPECT_EQ(end.error().kind, ErrorKind::Timeout);
+    EXPECT_GE(clock_.now() - start, milliseconds(1500));
+}
+
 TEST_F(StreamTest, GivenABrokenConnection_WhenInTheMiddle_ThenWhatCameIsDeliveredAndThenTheError) {
     serve([](Connection& connection) {
         connection.read_request();

@@ -17,6 +17,7 @@ ChangeOfMaster change(std::int64_t epoch, const char* from, const char* to,
 }
 
 const InstanceName kOld{"orders-1"};
+const ChangeOfMaster kEarlier = change(4, "orders-9", "orders-1", Bytes(0));
 
 TEST(History, GivenAChangeWhoseOperatorDied_WhenTheRecordServes_ThenItIsToldOnceAndWithoutALoss) {
     AuthorityRecord record;
@@ -43,7 +44,7 @@ TEST(History, GivenAChangeWhoseOperatorDied_WhenTheRecordServes_ThenItIsToldOnce
 
 TEST(SettleLoss, GivenABound_WhenTheOldMasterWasRewound_ThenItBecomesExact) {
     const std::vector history{change(6, "orders-2", "orders-3", Bytes(0)),
-                              change(5, "orders-1", "orders-2", Bytes(16384))};
+                              change(5, "orders-1", "orders-2", Bytes(16384)), kEarlier};
     const auto exact = settle_loss(history, kOld, {RejoinedBy::Rewind, Epoch(6), Bytes(8192)});
     ASSERT_TRUE(exact);
     EXPECT_EQ(exact->epoch, 5);
@@ -56,7 +57,7 @@ TEST(SettleLoss, GivenABound_WhenTheOldMasterWasRewound_ThenItBecomesExact) {
 }
 
 TEST(SettleLoss, GivenAnUnknownLoss_WhenTheOldMasterFollows_ThenNothingWasLost) {
-    const std::vector history{change(5, "orders-1", "orders-2", {})};
+    const std::vector history{change(5, "orders-1", "orders-2", {}), kEarlier};
     const auto exact = settle_loss(history, kOld, {RejoinedBy::Following, Epoch(5), Bytes(0)});
     ASSERT_TRUE(exact);
     EXPECT_EQ(exact->loss, "none");
@@ -64,24 +65,25 @@ TEST(SettleLoss, GivenAnUnknownLoss_WhenTheOldMasterFollows_ThenNothingWasLost) 
 }
 
 TEST(SettleLoss, GivenNothingLostByProof_WhenTheOldMasterFollows_ThenThereIsNoNews) {
-    const std::vector history{change(5, "orders-1", "orders-2", Bytes(0))};
+    const std::vector history{change(5, "orders-1", "orders-2", Bytes(0)), kEarlier};
     EXPECT_FALSE(settle_loss(history, kOld, {RejoinedBy::Following, Epoch(5), Bytes(0)}));
 }
 
 TEST(SettleLoss, GivenARejoinBeforeTheChange_WhenAsked_ThenItSettlesNothing) {
-    const std::vector history{change(7, "orders-1", "orders-2", {})};
+    const std::vector history{change(7, "orders-1", "orders-2", {}),
+                              change(6, "orders-2", "orders-1", Bytes(0))};
     EXPECT_FALSE(settle_loss(history, kOld, {RejoinedBy::Following, Epoch(5), Bytes(0)}));
 }
 
 TEST(SettleLoss, GivenANewClone_WhenAsked_ThenTheBoundStays) {
-    const std::vector history{change(5, "orders-1", "orders-2", Bytes(16384))};
+    const std::vector history{change(5, "orders-1", "orders-2", Bytes(16384)), kEarlier};
     EXPECT_FALSE(settle_loss(history, kOld, {RejoinedBy::Clone, Epoch(5), Bytes(0)}));
     EXPECT_FALSE(settle_loss(history, kOld, {}));
 }
 
 // Found by simulation: an operator died before it told of epoch 6, in which orders-1 led again.
 TEST(SettleLoss, GivenAChangeThatWasNeverTold_WhenTheInstanceRejoinsAfterIt_ThenThatIsNoWord) {
-    const std::vector history{change(5, "orders-1", "orders-2", Bytes(16384))};
+    const std::vector history{change(5, "orders-1", "orders-2", Bytes(16384)), kEarlier};
     EXPECT_FALSE(settle_loss(history, kOld, {RejoinedBy::Following, Epoch(7), Bytes(0)}));
 }
 
@@ -93,9 +95,17 @@ TEST(SettleLoss, GivenACandidateInBetween_WhenTheOldMasterFollows_ThenThatIsNoWo
     EXPECT_FALSE(settle_loss(history, kOld, {RejoinedBy::Following, Epoch(6), Bytes(0)}));
 }
 
+// Found by simulation: the same, and it was the first change of all.
+TEST(SettleLoss, GivenACandidateBeforeTheFirstChange_WhenTheFirstMasterFollows_ThenThatIsNoWord) {
+    EXPECT_FALSE(settle_loss({change(3, "orders-1", "orders-3", {})}, kOld,
+                             {RejoinedBy::Following, Epoch(3), Bytes(0)}));
+    EXPECT_TRUE(settle_loss({change(2, "orders-1", "orders-3", {})}, kOld,
+                            {RejoinedBy::Following, Epoch(2), Bytes(0)}));
+}
+
 // Found by simulation: it had rejoined, and was rewound again as a slave of the next master.
 TEST(SettleLoss, GivenAnExactLoss_WhenItsInstanceIsRewoundInALaterEpoch_ThenTheCountStays) {
-    std::vector history{change(5, "orders-1", "orders-2", {})};
+    std::vector history{change(5, "orders-1", "orders-2", {}), kEarlier};
     record_change(history,
                   *settle_loss(history, kOld, {RejoinedBy::Rewind, Epoch(5), Bytes(8192)}));
     record_change(history, change(6, "orders-2", "orders-3", {}));
@@ -104,7 +114,7 @@ TEST(SettleLoss, GivenAnExactLoss_WhenItsInstanceIsRewoundInALaterEpoch_ThenTheC
 
 TEST(SettleLoss, GivenAMasterThatWentOnItself_WhenItRejoinsLater_ThenThatEntryIsNotMeant) {
     const std::vector history{change(6, "orders-1", "orders-1", Bytes(0)),
-                              change(5, "orders-1", "orders-2", Bytes(16384))};
+                              change(5, "orders-1", "orders-2", Bytes(16384)), kEarlier};
     const auto exact = settle_loss(history, kOld, {RejoinedBy::Rewind, Epoch(6), Bytes(8192)});
     ASSERT_TRUE(exact);
     EXPECT_EQ(exact->epoch, 5);
