@@ -122,7 +122,7 @@ class HttpClient {
 
     struct Stats {
         std::size_t connections = 0;   // open or being opened
-        std::uint64_t connects = 0;    // attempts, since the start
+        std::uint64_t connects = 0;    // begun since the start; sockets that race count as one
         std::uint64_t handshakes = 0;  // of them completed
     };
     Stats stats() const;

@@ -302,8 +302,9 @@ void Lane::disconnect(bool clean) {
     state_ = State::Closed;
     identity_.reset();
     out_.clear();
-    if (!channel_) return;
-    channel_->close(clean);
+    if (!race_ && !channel_) return;
+    race_.reset();
+    if (channel_) channel_->close(clean);
     channel_.reset();
     --shared_->connections;
 }

@@ -12,6 +12,7 @@
 
 #include "net/channel.h"
 #include "net/client.h"
+#include "net/connect_race.h"
 #include "net/file_sink.h"
 #include "net/http_codec.h"
 #include "net/worker.h"
@@ -85,7 +86,8 @@ class Lane : public std::enable_shared_from_this<Lane> {
     void release_slot();
     static void offer_slots(ClientShared& shared);
     void connect();
-    void connected();
+    // The end of the race: the winner, or null and the errno.
+    void connected(std::unique_ptr<Channel> channel, int error);
     void connect_timed_out();
     void handshake();
     void ready();
@@ -115,8 +117,9 @@ class Lane : public std::enable_shared_from_this<Lane> {
     const std::shared_ptr<ClientShared> shared_;
     const PeerAddress peer_;
     const OnEmpty on_empty_;
-    std::deque<Exchange> queue_;  // the first one is on the connection, or about to be
-    std::unique_ptr<Channel> channel_;
+    std::deque<Exchange> queue_;         // the first one is on the connection, or about to be
+    std::unique_ptr<ConnectRace> race_;  // while Connecting
+    std::unique_ptr<Channel> channel_;   // after it
     std::shared_ptr<const TlsIdentity> identity_;  // of the connection
     IoTimer timer_;
     State state_ = State::Closed;

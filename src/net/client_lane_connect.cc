@@ -1,8 +1,6 @@
 // How a Lane gets its connection: a slot, TCP, TLS.
 #include <arpa/inet.h>
 #include <netinet/in.h>
-#include <sys/socket.h>
-#include <unistd.h>
 #include <cerrno>
 #include <cstring>
 
@@ -16,13 +14,8 @@ namespace {
 // on without the slot, so a dead node's agents do not keep the living ones waiting.
 constexpr Duration kSlotTime = milliseconds(250);
 
-struct TargetAddress {
-    sockaddr_storage storage{};
-    socklen_t size = 0;
-};
-
-std::optional<TargetAddress> target_of(const PeerAddress& peer) {
-    TargetAddress out;
+std::optional<SocketAddress> target_of(const PeerAddress& peer) {
+    SocketAddress out;
     auto* v6 = reinterpret_cast<sockaddr_in6*>(&out.storage);
     auto* v4 = reinterpret_cast<sockaddr_in*>(&out.storage);
     if (inet_pton(AF_INET, peer.ip.c_str(), &v4->sin_addr) == 1) {
@@ -114,20 +107,16 @@ void Lane::connect() {
         return next();
     }
     ++shared_->connects;
-    const int fd = socket(target->storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd < 0) return fail_all(Failure::Other, strerror(errno));
-    const int code =
-        ::connect(fd, reinterpret_cast<const sockaddr*>(&target->storage), target->size);
-    if (code != 0 && errno != EINPROGRESS) {
-        const int error = errno;
-        ::close(fd);
-        return fail_all(failure_of_errno(error), strerror(error));
-    }
-    channel_ = std::make_unique<Channel>(shared_->loop, fd);
     ++shared_->connections;
     state_ = State::Connecting;
     limit(shared_->options.connect_timeout, &Lane::connect_timed_out);
-    wait(Step::WantWrite, &Lane::connected);
+    race_ = std::make_unique<ConnectRace>(
+        shared_->loop, *target,
+        [weak = weak_from_this()](std::unique_ptr<Channel> channel, int error) {
+            if (const auto self = weak.lock()) self->connected(std::move(channel), error);
+        });
+    if (const int error = race_->start(); error != 0)
+        fail_all(failure_of_errno(error), strerror(error));
 }
 
 void Lane::connect_timed_out() {
@@ -135,12 +124,10 @@ void Lane::connect_timed_out() {
         fail_all(Failure::ConnectTimeout, "no connection within the connect timeout");
 }
 
-void Lane::connected() {
-    if (state_ != State::Connecting) return;
-    int error = 0;
-    socklen_t size = sizeof error;
-    getsockopt(channel_->fd(), SOL_SOCKET, SO_ERROR, &error, &size);
-    if (error != 0) return fail_all(failure_of_errno(error), strerror(error));
+void Lane::connected(std::unique_ptr<Channel> channel, int error) {
+    if (!channel) return fail_all(failure_of_errno(error), strerror(error));
+    race_.reset();
+    channel_ = std::move(channel);
     const auto& source = peer_.tls ? peer_.tls : shared_->options.tls;
     if (!source) return ready();
     const auto identity = source->current();

@@ -61,12 +61,14 @@ class RawSocket {
 
 class RawListener {
   public:
-    RawListener() : fd_(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+    // As many connections as `backlog`, and one more, wait to be accepted; further SYNs are
+    // dropped.
+    explicit RawListener(int backlog = 8) : fd_(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
         sockaddr_in at{};
         at.sin_family = AF_INET;
         at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
         EXPECT_EQ(0, bind(fd_, reinterpret_cast<sockaddr*>(&at), sizeof at));
-        EXPECT_EQ(0, listen(fd_, 8));
+        EXPECT_EQ(0, listen(fd_, backlog));
         socklen_t size = sizeof at;
         getsockname(fd_, reinterpret_cast<sockaddr*>(&at), &size);
         port_ = ntohs(at.sin_port);
