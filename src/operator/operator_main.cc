@@ -1,5 +1,6 @@
 // matriarch-operator: flags, signals, exit codes.
 #include <signal.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
@@ -18,6 +19,15 @@ namespace {
 
 using namespace matriarch;
 namespace log = telemetry::log;
+
+// Where a network is cut, each agent takes several sockets (net/connect_race.h). The soft limit is
+// often 1,024 for the sake of select(2), which nothing here uses.
+void raise_descriptor_limit() {
+    rlimit limit{};
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+}
 
 // All threads inherit the mask; one waits. The second signal ends the process at once.
 void stop_on_signals(std::stop_source& source) {
@@ -88,6 +98,7 @@ int main(int argc, char** argv) {
     if (!format) return fail(format.error());
     log::configure({*level, *format, {}, nullptr});
 
+    raise_descriptor_limit();
     std::stop_source source;
     stop_on_signals(source);
     SystemClock clock;
